@@ -1,0 +1,1 @@
+"""Mesh -> System: K, M, C, f."""

@@ -1,0 +1,1 @@
+"""Pure numba functions over arrays; files do not import each other."""

@@ -1,0 +1,1 @@
+"""Live things -> Measurement, one file each."""

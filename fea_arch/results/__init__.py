@@ -1,0 +1,1 @@
+"""Numbers -> names: frozen result objects."""

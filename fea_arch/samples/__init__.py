@@ -1,0 +1,1 @@
+"""Bundled architectures with known answers."""

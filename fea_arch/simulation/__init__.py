@@ -1,0 +1,1 @@
+"""The compiled event simulation: the test rig, independent of the solvers."""

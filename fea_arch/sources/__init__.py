@@ -1,0 +1,1 @@
+"""Foreign formats -> Architecture, one file each."""
