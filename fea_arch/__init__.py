@@ -16,18 +16,51 @@ __version__ = "0.1.0"
 
 _PLACES: dict[str, tuple[str, ...]] = {
     "fea_arch.errors": (
-        "ConvergenceError", "FeaArchError", "MissingExtraError", "ModelError", "ProbeError", "UnstableLoadError",
+        "ConvergenceError",
+        "FeaArchError",
+        "MissingExtraError",
+        "ModelError",
+        "ProbeError",
+        "UnstableLoadError",
     ),
     "fea_arch.architecture": (
-        "Architecture", "Balancer", "Breaker", "Component", "Dependency", "Finding", "Host", "Load", "LoadCase",
-        "Objective", "Period", "Provenance", "Workflow", "write",
+        "Architecture",
+        "Balancer",
+        "Breaker",
+        "Component",
+        "Dependency",
+        "Finding",
+        "Host",
+        "Load",
+        "LoadCase",
+        "Objective",
+        "Period",
+        "Provenance",
+        "Workflow",
+        "write",
     ),
     "fea_arch.architecture.loads": ("Burst", "Outage", "Periodic", "Ramp", "Recorded"),
     "fea_arch.sources": (
-        "from_networkx", "from_tables", "read", "read_compose", "read_csv", "read_event_router", "read_graphml",
-        "read_jaeger", "read_jaeger_dependencies", "read_kiali", "read_kubernetes", "read_mcp_config",
-        "read_native", "read_node_link", "read_otlp", "read_prometheus", "read_zipkin", "read_zipkin_dependencies",
-        "read_hotel_sweep", "fetch_prometheus",
+        "from_networkx",
+        "from_tables",
+        "read",
+        "read_compose",
+        "read_csv",
+        "read_event_router",
+        "read_graphml",
+        "read_jaeger",
+        "read_jaeger_dependencies",
+        "read_kiali",
+        "read_kubernetes",
+        "read_mcp_config",
+        "read_native",
+        "read_node_link",
+        "read_otlp",
+        "read_prometheus",
+        "read_zipkin",
+        "read_zipkin_dependencies",
+        "read_hotel_sweep",
+        "fetch_prometheus",
     ),
     "fea_arch.samples": ("load_sample",),
     "fea_arch.meshing": ("Block", "Mesh", "mesh"),
@@ -50,13 +83,20 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "fea_arch.simulation": ("simulate",),
     "fea_arch.scoring": ("Catalogue", "score"),
     "fea_arch.probes": (
-        "Measurement", "fit_law", "load_test", "measure", "probe_cli", "probe_http", "probe_kafka", "probe_mcp",
+        "Measurement",
+        "fit_law",
+        "load_test",
+        "measure",
+        "probe_cli",
+        "probe_http",
+        "probe_kafka",
+        "probe_mcp",
         "probe_process",
     ),
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 
-__all__ = ["__version__", *sorted(_WHERE)]  # noqa: PLE0604
+__all__ = ["__version__", *sorted(_WHERE)]
 
 
 def __getattr__(name: str) -> Any:

@@ -58,7 +58,9 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
         return cast(Callable[..., Any], numba.jit(**settings)(function))
 
 
-def kernel(function: F | None = None, *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any) -> Any:
+def kernel(
+    function: F | None = None, *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
+) -> Any:
     """Compile a function lazily with numba; run it interpreted when its work is small.
 
     Parameters
