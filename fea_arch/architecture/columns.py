@@ -24,7 +24,7 @@ class Columns(Sequence[T], Generic[T]):
     -1, flags bool and everything else objects.
     """
 
-    __slots__ = ("cls", "data", "n", "origin")
+    __slots__ = ("cls", "data", "n", "numbers", "origin")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class Columns(Sequence[T], Generic[T]):
         self.cls, self.n = cls, int(n)
         self.data = dict(data)
         self.origin = dict(origin or {})
+        # rows of references that are already numbered: the array of names they refer to, and the numbers by field
+        self.numbers: tuple[NDArray[Any], dict[str, NDArray[np.int64]]] | None = None
         for array in (*self.data.values(), *self.origin.values()):
             array.setflags(write=False)
 
@@ -266,7 +268,13 @@ def _column(spec: FieldSpec, values: Any, owner: str) -> NDArray[Any]:
                 fix=f"one of {', '.join(spec.choices)}",
             )
     elif spec.form == "text":
-        bad = [i for i, v in enumerate(column) if not (isinstance(v, str) and v) and not (v is None and spec.optional)]
+        items = column.tolist()
+        plain = set(map(type, items)) <= {str} and all(items)  # the usual case, without a look at each row
+        bad = (
+            []
+            if plain
+            else [i for i, v in enumerate(items) if not (isinstance(v, str) and v) and not (v is None and spec.optional)]
+        )
         if bad:
             raise ModelError(f"row {bad[0]} is {column[bad[0]]!r}, not a text", component=owner, field=spec.name)
     return column

@@ -89,7 +89,7 @@ class Graph:
 
 def _numbers(names: NDArray[np.object_], index: dict[str, int], field: str) -> Index:
     try:
-        return np.fromiter((index[name] for name in names), np.int64, len(names))
+        return np.fromiter(map(index.__getitem__, names.tolist()), np.int64, len(names))
     except KeyError as error:
         name = error.args[0]
         raise ModelError(
@@ -120,15 +120,18 @@ def build_graph(arch: Architecture) -> Graph:
         tail = [blank if v is None else v for v in tail]
         return np.ascontiguousarray(np.concatenate([np.asarray(head, dtype), np.asarray(tail, dtype)]))
 
+    known: dict[str, Index] = {}
+    if rows.numbers is not None and rows.numbers[0] is arch.component_columns.data.get("name"):
+        known = rows.numbers[1]
     source = np.concatenate(
         [
-            _numbers(rows.column("source"), index, "source"),
+            known["source"] if "source" in known else _numbers(rows.column("source"), index, "source"),
             _numbers(np.array([b.source for b, *_ in reach], object), index, "source"),
         ]
     )
     target = np.concatenate(
         [
-            _numbers(rows.column("target"), index, "target"),
+            known["target"] if "target" in known else _numbers(rows.column("target"), index, "target"),
             _numbers(np.array([t for _, _, t, _ in reach], object), index, "targets"),
         ]
     )
