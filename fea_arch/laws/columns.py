@@ -41,7 +41,7 @@ def columns(law: str, **parameters: tuple[ArrayLike, str]) -> tuple[Array, ...]:
         try:
             raw[name] = np.atleast_1d(np.asarray(values, np.float64))
         except (TypeError, ValueError) as error:
-            raise ModelError("is not numeric", component=law, field=name, fix="pass a number or one per element") from error
+            raise ModelError("is not numeric", component=law, field=name, fix="pass one number an element") from error
     size = max(array.size for array in raw.values())
     out = []
     for name, array in raw.items():

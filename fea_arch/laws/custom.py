@@ -73,7 +73,7 @@ class Custom:
                 raise ModelError(f"cannot be called with (elongation, {len(filled)} parameters): {error}",
                                  component="custom", field=what) from error
             if value.shape != zero.shape or not np.all(np.isfinite(value)):
-                raise ModelError("does not return one finite number per element at zero", component="custom", field=what)
+                raise ModelError("does not return a finite number per element at zero", component="custom", field=what)
             if what == "force" and np.any(np.abs(value) > 1e-9):
                 raise ModelError(f"is {value[np.argmax(np.abs(value))]:g} at zero elongation, not 0",
                                  component="custom", field="force", fix="subtract the force at rest")

@@ -47,7 +47,9 @@ _ENTRIES: dict[str, Entry] = {
     "elastic_plastic": Entry(
         ElasticPlastic, lambda: ElasticPlastic([1.0, 2.0, 1.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]), (-4.0, 4.0)
     ),
-    "linear_softening": Entry(LinearSoftening, lambda: LinearSoftening([1.0, 2.0], [1.0, 1.5], [3.0, 2.5]), (-1.0, 4.0)),
+    "linear_softening": Entry(
+        LinearSoftening, lambda: LinearSoftening([1.0, 2.0], [1.0, 1.5], [3.0, 2.5]), (-1.0, 4.0)
+    ),
     "exponential_softening": Entry(
         ExponentialSoftening, lambda: ExponentialSoftening([4.0, 2.0], [1.0, 1.5], [1.0, 2.0]), (-1.0, 4.0)
     ),

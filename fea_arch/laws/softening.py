@@ -144,8 +144,9 @@ class LinearSoftening(_Damage):
     name: str = field(default="linear_softening")
 
     def __init__(
-        self, stiffness: ArrayLike, peak: ArrayLike, final: ArrayLike, reached: ArrayLike = 0.0, unloading: str = "secant"
-    ) -> None:
+        self, stiffness: ArrayLike, peak: ArrayLike, final: ArrayLike, reached: ArrayLike = 0.0,
+        unloading: str = "secant",
+    ) -> None:  # fmt: skip
         _fill(
             self, "linear_softening", stiffness, peak=(peak, "positive"), final=(final, "positive"),
             reached=(reached, "non-negative"), unloading=(unloading, ""),
@@ -153,7 +154,8 @@ class LinearSoftening(_Damage):
         steep = np.flatnonzero(self.scale <= self.peak / self.k)
         if steep.size:
             raise ModelError(
-                f"entry {steep[0]} is not beyond the elongation at the peak", component="linear_softening", field="final",
+                f"entry {steep[0]} is not beyond the elongation at the peak", component="linear_softening",
+                field="final",
                 fix="pass an elongation larger than peak / stiffness",
             )
 
@@ -232,7 +234,8 @@ class ExponentialSoftening(_Damage):
 
     def take(self, index: NDArray[np.int64]) -> ExponentialSoftening:
         """Return the law of a subset, ``index`` (k,) int64."""
-        return ExponentialSoftening(self.k[index], self.peak[index], self.scale[index], self.reached[index], self.unloading)
+        part = self.k[index], self.peak[index], self.scale[index], self.reached[index]
+        return ExponentialSoftening(*part, self.unloading)
 
     def committed(self, elongation: Array) -> ExponentialSoftening:
         """Return the law after a converged state ``e`` (n,) float64."""
