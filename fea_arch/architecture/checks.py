@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fea_arch.architecture.findings import Finding
 from fea_arch.errors import ModelError
@@ -86,13 +87,7 @@ def _reachability(arch: Architecture) -> list[Finding]:
         reached[arch.index[load.entry]] = True
     graph = arch.graph
     live = graph.calls > 0
-    source, target = graph.source[live], graph.target[live]
-    for _ in range(len(arch)):
-        new = np.zeros(len(arch), bool)
-        new[target[reached[source]]] = True
-        if not (new & ~reached).any():
-            break
-        reached |= new
+    _spread(reached, graph.source[live], graph.target[live])
     lost = np.flatnonzero(~reached & arch.component_columns.column("available"))
     if not lost.size or not arch.loads:
         return []
@@ -107,6 +102,31 @@ def _reachability(arch: Architecture) -> list[Finding]:
             count=int(lost.size),
         )
     ]
+
+
+def _spread(reached: NDArray[np.bool_], source: NDArray[np.int64], target: NDArray[np.int64]) -> None:
+    """Mark everything that calls reach, in place; every edge is looked at once."""
+    order = np.argsort(source, kind="stable")
+    callee = target[order]
+    start = np.searchsorted(source[order], np.arange(len(reached) + 1))
+    front = np.flatnonzero(reached)
+    while front.size:
+        if front.size < 16:  # long thin paths: numpy calls would cost more than the work
+            stack = front.tolist()
+            while stack and len(stack) < 64:
+                i = stack.pop()
+                for j in callee[start[i] : start[i + 1]].tolist():
+                    if not reached[j]:
+                        reached[j] = True
+                        stack.append(j)
+            front = np.array(stack, np.int64)
+            continue
+        counts = start[front + 1] - start[front]
+        ends = np.cumsum(counts)
+        place = np.arange(int(ends[-1])) + np.repeat(start[front] - ends + counts, counts)
+        found = callee[place]
+        front = np.unique(found[~reached[found]])
+        reached[front] = True
 
 
 def _dependencies(arch: Architecture) -> list[Finding]:

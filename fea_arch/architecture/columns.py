@@ -24,7 +24,7 @@ class Columns(Sequence[T], Generic[T]):
     -1, flags bool and everything else objects.
     """
 
-    __slots__ = ("cls", "data", "n", "numbers", "origin")
+    __slots__ = ("cache", "cls", "data", "n", "numbers", "origin")
 
     def __init__(
         self,
@@ -36,6 +36,8 @@ class Columns(Sequence[T], Generic[T]):
         self.cls, self.n = cls, int(n)
         self.data = dict(data)
         self.origin = dict(origin or {})
+        #: What was derived from these columns (index, call graph); columns never change, so it never goes stale.
+        self.cache: dict[str, Any] = {}
         # rows of references that are already numbered: the array of names they refer to, and the numbers by field
         self.numbers: tuple[NDArray[Any], dict[str, NDArray[np.int64]]] | None = None
         for array in (*self.data.values(), *self.origin.values()):
@@ -65,8 +67,22 @@ class Columns(Sequence[T], Generic[T]):
         arrays: Mapping[str, Any],
         provenance: Mapping[str, Provenance] | None = None,
         owner: str = "table",
+        names: NDArray[Any] | None = None,
     ) -> Columns[T]:
         """Check whole columns at once and store them.
+
+        Parameters
+        ----------
+        kind : type
+            Class of the descriptions.
+        arrays : mapping
+            One array per field, all of one length (n,).
+        provenance : mapping, optional
+            Origin of whole columns.
+        owner : str
+            What the columns are called in messages.
+        names : (k,) object, optional
+            With it, text columns may be given as whole numbers into ``names``: the quick way for large call graphs.
 
         Raises
         ------
@@ -76,11 +92,16 @@ class Columns(Sequence[T], Generic[T]):
         known = specs(kind)
         n = -1
         data: dict[str, NDArray[Any]] = {}
+        number: dict[str, NDArray[np.int64]] = {}
         for name, values in arrays.items():
             if name not in known or name == "provenance":
                 raise ModelError(f"unknown column {name!r}.{suggestion(name, known)}", component=owner, field=name)
             spec = known[name]
-            column = _column(spec, values, owner)
+            if names is not None and spec.form == "text" and getattr(values, "dtype", np.dtype(object)).kind in "iu":
+                number[name] = _coded(spec, values, len(names), owner)
+                column = np.asarray(names, object)[number[name]]
+            else:
+                column = _column(spec, values, owner)
             if n not in (-1, len(column)):
                 raise ModelError(f"has {len(column)} rows, others {n}", component=owner, field=name)
             n = len(column)
@@ -96,7 +117,10 @@ class Columns(Sequence[T], Generic[T]):
         for name, value in (provenance or {}).items():
             origin[name] = np.full(n, None, object)
             origin[name][:] = value
-        return cls(kind, n, data, origin)
+        columns = cls(kind, n, data, origin)
+        if number:
+            columns.numbers = (np.asarray(names), number)
+        return columns
 
     def __len__(self) -> int:
         return self.n
@@ -160,14 +184,17 @@ class Columns(Sequence[T], Generic[T]):
             codes = np.zeros(self.n, np.uint8)
         stated = self.origin.get(name)
         if stated is not None:
-            for i in np.flatnonzero([v is not None for v in stated]):
-                codes[i] = stated[i].code
+            kinds = {p: p.code for p in _distinct(stated) if p is not None}
+            for origin, code in kinds.items():
+                codes[_equal(stated, origin)] = code
         return codes
 
     def samples(self, name: str) -> NDArray[np.int64]:
         """Return how many samples stand behind each value of a column, (n,) int64."""
-        stated = self._origin(name)
-        return np.array([0 if v is None else v.samples for v in stated], np.int64)
+        stated = self.origin.get(name)
+        if stated is None:
+            return np.zeros(self.n, np.int64)
+        return np.fromiter((0 if v is None else v.samples for v in stated), np.int64, self.n)
 
     def take(self, index: NDArray[np.int64]) -> Columns[T]:
         """Return the rows of an index array, (k,) int64."""
@@ -181,8 +208,13 @@ class Columns(Sequence[T], Generic[T]):
     def with_rows(self, rows: Mapping[int, T]) -> Columns[T]:
         """Return a copy with some rows exchanged, without decoding the others."""
         known = specs(self.cls)
-        data = {k: v.copy() for k, v in self.data.items()}
-        origin = {k: v.copy() for k, v in self.origin.items()}
+        data, origin = dict(self.data), dict(self.origin)
+
+        def put(table: dict[str, NDArray[Any]], name: str, i: int, value: Any) -> None:
+            if not table[name].flags.writeable:
+                table[name] = table[name].copy()
+            table[name][i] = value
+
         for i, item in rows.items():
             for name, spec in known.items():
                 if name == "provenance":
@@ -192,13 +224,23 @@ class Columns(Sequence[T], Generic[T]):
                     if value == spec.default:
                         continue
                     data[name] = np.array(self.column(name))
-                data[name][i] = _encode(spec, [value])[0]
+                encoded = _encode(spec, [value])
+                if not _same(data[name][i : i + 1], encoded):
+                    put(data, name, i, encoded[0])
             given = item.provenance  # type: ignore[attr-defined]
             for name in set(origin) | set(given):
                 if name not in origin:
                     origin[name] = np.full(self.n, None, object)
-                origin[name][i] = given.get(name)
-        return Columns(self.cls, self.n, data, origin)
+                if origin[name][i] != given.get(name):
+                    put(origin, name, i, given.get(name))
+        changed = Columns(self.cls, self.n, data, origin)
+        if data.get("name") is self.data.get("name"):
+            changed.cache |= {k: v for k, v in self.cache.items() if k in ("names", "index")}
+        return changed
+
+    def with_column(self, name: str, values: NDArray[Any]) -> Columns[T]:
+        """Return a copy with one stored column exchanged."""
+        return Columns(self.cls, self.n, {**self.data, name: values}, self.origin)
 
 
 def _encode(spec: FieldSpec, values: Sequence[Any]) -> NDArray[Any]:
@@ -231,7 +273,7 @@ def _column(spec: FieldSpec, values: Any, owner: str) -> NDArray[Any]:
     if spec.form in ("number", "count"):
         try:
             column = np.array([np.nan if v is None else v for v in values] if _has_none(values) else values, np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ModelError("holds a value that is not a number", component=owner, field=spec.name) from error
         if column.ndim != 1:
             raise ModelError("is not one-dimensional", component=owner, field=spec.name)
@@ -254,11 +296,16 @@ def _column(spec: FieldSpec, values: Any, owner: str) -> NDArray[Any]:
         return np.array(values, np.bool_)
     if isinstance(values, np.ndarray) and values.dtype == object:
         column = values.copy()
+    elif isinstance(values, np.ndarray) and values.ndim == 1:
+        column = values.astype(object)
     else:
         column = np.empty(len(values), object)
-        column[:] = [v.item() if isinstance(v, np.str_) else v for v in values]
+        for i, v in enumerate(values):
+            column[i] = v.item() if isinstance(v, np.str_) else v
+    if column.ndim != 1:
+        raise ModelError("is not one-dimensional", component=owner, field=spec.name)
     if spec.form == "choice":
-        wrong_words = set(column) - set(spec.choices)
+        wrong_words = {v for v in _distinct(column) if v not in spec.choices}
         if wrong_words:
             word = sorted(map(str, wrong_words))[0]
             raise ModelError(
@@ -273,11 +320,33 @@ def _column(spec: FieldSpec, values: Any, owner: str) -> NDArray[Any]:
         bad = (
             []
             if plain
-            else [i for i, v in enumerate(items) if not (isinstance(v, str) and v) and not (v is None and spec.optional)]
+            else [
+                i for i, v in enumerate(items) if not (isinstance(v, str) and v) and not (v is None and spec.optional)
+            ]
         )
         if bad:
             raise ModelError(f"row {bad[0]} is {column[bad[0]]!r}, not a text", component=owner, field=spec.name)
     return column
+
+
+def _coded(spec: FieldSpec, values: Any, k: int, owner: str) -> NDArray[np.int64]:
+    """Check numbers that stand for names."""
+    numbers = np.array(values, np.int64)
+    wrong = (numbers < 0) | (numbers >= k)
+    if numbers.ndim != 1 or wrong.any():
+        row = int(np.flatnonzero(wrong)[0]) if numbers.ndim == 1 else 0
+        raise ModelError(
+            f"row {row} is not the number of a name", component=owner, field=spec.name, fix=f"0 to {k - 1}, one column"
+        )
+    return numbers
+
+
+def _distinct(column: NDArray[Any]) -> set[Any]:
+    """Return the distinct values of an object column; unhashable ones by their text."""
+    try:
+        return set(column)
+    except TypeError:
+        return {str(v) for v in column}
 
 
 def _has_none(values: Any) -> bool:
@@ -287,9 +356,11 @@ def _has_none(values: Any) -> bool:
 def _equal(column: NDArray[Any], blank: Any) -> NDArray[np.bool_]:
     if column.dtype == np.float64:
         return np.isnan(column) if np.isnan(blank) else np.asarray(column == blank)
-    if column.dtype == object:
-        return np.array([v == blank for v in column], np.bool_)
-    return np.asarray(column == blank)
+    if column.dtype == object and blank is None:
+        return np.fromiter((v is None for v in column), np.bool_, len(column))
+    if column.dtype == object and not isinstance(blank, str):  # numpy might take it for a row
+        return np.fromiter((v == blank for v in column), np.bool_, len(column))
+    return np.asarray(column == blank, np.bool_)
 
 
 def _same(a: NDArray[Any], b: NDArray[Any]) -> bool:

@@ -8,13 +8,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fea_arch.architecture.columns import Columns
 from fea_arch.architecture.component import Component, Host
 from fea_arch.architecture.dependency import Balancer, Dependency
 from fea_arch.architecture.fields import specs, strict
 from fea_arch.architecture.findings import Finding
-from fea_arch.architecture.graph import Graph, build_graph
+from fea_arch.architecture.graph import Graph, build_graph, numbered
 from fea_arch.architecture.loads import Load, LoadCase, Objective, Period, Workflow
 from fea_arch.errors import ModelError, suggestion
 
@@ -27,11 +28,17 @@ __all__ = ["Architecture"]
 def _as_columns(kind: type[Any], rows: Any) -> Columns[Any]:
     if isinstance(rows, Columns):
         return rows
-    items = list(rows)
+    items = _items(rows, kind)
     for item in items:
         if not isinstance(item, kind):
             raise ModelError(f"{item!r} is not a {kind.__name__}", fix=f"a list of fa.{kind.__name__}")
     return Columns.from_rows(kind, items)
+
+
+def _items(rows: Any, kind: type[Any]) -> list[Any]:
+    if isinstance(rows, (str, bytes, Mapping)) or not isinstance(rows, Iterable):
+        raise ModelError(f"{rows!r:.80} is not a list", fix=f"a list of fa.{kind.__name__}")
+    return list(rows)
 
 
 @strict
@@ -85,13 +92,16 @@ class Architecture:
         object.__setattr__(self, "components", _as_columns(Component, self.components))
         calls = self.dependencies
         if not isinstance(calls, Columns):
-            found = list(calls)
+            found = _items(calls, Dependency)
             extra = tuple(d for d in found if isinstance(d, Balancer))
             object.__setattr__(self, "balancers", (*self.balancers, *extra))
             calls = _as_columns(Dependency, [d for d in found if not isinstance(d, Balancer)])
         object.__setattr__(self, "dependencies", calls)
+        if not isinstance(self.objective, Objective):
+            raise ModelError(f"is {self.objective!r}", field="objective", fix="fa.Objective(latency_s=...)")
         for field, kind in _PARTS.items():
-            values = tuple(getattr(self, field))
+            given = getattr(self, field)
+            values = given if isinstance(given, tuple) else tuple(_items(given, kind))
             wrong = next((v for v in values if not isinstance(v, kind)), None)
             if wrong is not None:
                 raise ModelError(f"{wrong!r} is not a {kind.__name__}", field=field)
@@ -101,9 +111,8 @@ class Architecture:
     def _check_references(self) -> None:
         index = self.index
         if len(index) != len(self.components):
-            names = list(self.names)
-            twice = sorted({n for n in names if names.count(n) > 1}) if len(names) < 5000 else ["(several)"]
-            raise ModelError("component name is used twice", component=twice[0], field="name", fix="make names unique")
+            twice = next(name for i, name in enumerate(self.names) if index[name] != i)
+            raise ModelError("component name is used twice", component=twice, field="name", fix="make names unique")
         for load in self.loads:
             if load.entry not in index:
                 raise ModelError(
@@ -123,6 +132,12 @@ class Architecture:
                         field="host",
                         fix="add a fa.Host of that name",
                     )
+        paths = [(w.name, name, "workflows") for w in self.workflows for name in w.path]
+        for owner, name, field in (*paths, *((p.name, p.at, "periods") for p in self.periods if p.at is not None)):
+            if name not in index:
+                raise ModelError(
+                    f"names the unknown component {name!r}.{suggestion(name, index)}", component=owner, field=field
+                )
         _ = self.graph
 
     @property
@@ -140,12 +155,20 @@ class Architecture:
     @cached_property
     def names(self) -> Sequence[str]:
         """Component names in order."""
-        return list(self.component_columns.column("name"))
+        cache = self.component_columns.cache
+        if "names" not in cache:
+            cache["names"] = self.component_columns.column("name").tolist()
+        found: list[str] = cache["names"]
+        return found
 
     @cached_property
     def index(self) -> dict[str, int]:
         """Number of each component by name."""
-        return {name: i for i, name in enumerate(self.names)}
+        cache = self.component_columns.cache
+        if "index" not in cache:
+            cache["index"] = dict(zip(self.names, range(len(self))))
+        found: dict[str, int] = cache["index"]
+        return found
 
     @cached_property
     def graph(self) -> Graph:
@@ -182,7 +205,7 @@ class Architecture:
             close = suggestion(str(name), self.index)
             raise ModelError(f"no component of this name in {self.name!r}.{close}", component=str(name)) from None
 
-    def replaced(self, name: str, **changes: Any) -> Architecture:
+    def replaced(self, name: str, /, **changes: Any) -> Architecture:
         """Return a copy with fields of one component, dependency (``"a->b"``) or host changed.
 
         Raises
@@ -205,20 +228,24 @@ class Architecture:
 
     def _replaced_dependency(self, label: str, changes: Mapping[str, Any]) -> Architecture:
         source, target = label.split("->", 1)
-        hits = [
-            i
-            for i, (s, t) in enumerate(
-                zip(self.dependency_columns.column("source"), self.dependency_columns.column("target"))
-            )
-            if s == source and t == target
-        ]
+        hits = self._edges(source, target).tolist()
         groups = [g for g, b in enumerate(self.balancers) if b.label == label]
         if not hits and not groups:
-            known = [d.label for d in self.dependency_columns[:5000]] + [b.label for b in self.balancers]
-            raise ModelError(f"no such dependency.{suggestion(label, known)}", component=label)
+            raise ModelError(f"no such dependency.{suggestion(label, self._labels())}", component=label)
         rows = {i: _edited(self.dependency_columns[i], label, changes) for i in hits}
         balancers = tuple(_edited(b, label, changes) if g in groups else b for g, b in enumerate(self.balancers))
         return replace(self, dependencies=self.dependency_columns.with_rows(rows), balancers=balancers)
+
+    def _edges(self, source: str, target: str) -> NDArray[np.int64]:
+        """Return the rows of the plain dependencies from one component to another."""
+        if source not in self.index or target not in self.index:
+            return np.zeros(0, np.int64)
+        start, end = numbered(self)
+        return np.flatnonzero((start == self.index[source]) & (end == self.index[target]))
+
+    def _labels(self) -> list[str]:
+        """Return the first dependencies and all balancers by label, for suggestions."""
+        return [d.label for d in self.dependency_columns[:5000]] + [b.label for b in self.balancers]
 
     def _renamed(self, i: int, new: Component) -> Architecture:
         old = self.names[i]
@@ -226,15 +253,18 @@ class Architecture:
         def swap(name: str) -> str:
             return new.name if name == old else name
 
-        calls: list[Dependency | Balancer] = [
-            replace(d, source=swap(d.source), target=swap(d.target)) for d in self.dependency_columns
-        ]
-        calls += [replace(b, source=swap(b.source), targets=tuple(map(swap, b.targets))) for b in self.balancers]
+        calls = self.dependency_columns
+        for end, numbers in zip(("source", "target"), numbered(self)):
+            column = calls.column(end).copy()
+            column[numbers == i] = new.name
+            calls = calls.with_column(end, column)
         return replace(
             self,
             components=self.component_columns.with_rows({i: new}),
             dependencies=calls,
-            balancers=(),
+            balancers=tuple(
+                replace(b, source=swap(b.source), targets=tuple(map(swap, b.targets))) for b in self.balancers
+            ),
             loads=[replace(load, entry=swap(load.entry)) for load in self.loads],
             workflows=[replace(w, path=tuple(map(swap, w.path))) for w in self.workflows],
             periods=[replace(p, at=swap(p.at) if p.at else None) for p in self.periods],
@@ -246,19 +276,15 @@ class Architecture:
         for name in gone:
             self.number(name)
         cut = set(names) - gone
-        known = {
-            f"{s}->{t}"
-            for s, t in zip(self.dependency_columns.column("source"), self.dependency_columns.column("target"))
-        }
-        known |= {b.label for b in self.balancers}
-        for label in cut:
-            if label not in known:
-                raise ModelError(f"no such dependency.{suggestion(label, known)}", component=label)
-        keep = np.array([n not in gone for n in self.names], bool)
-        source, target = self.dependency_columns.column("source"), self.dependency_columns.column("target")
-        stay = np.array(
-            [s not in gone and t not in gone and f"{s}->{t}" not in cut for s, t in zip(source, target)], bool
-        )
+        keep = np.ones(len(self), bool)
+        keep[[self.index[n] for n in gone]] = False
+        source, target = numbered(self)
+        stay = keep[source] & keep[target]
+        for label in sorted(cut):
+            edges = self._edges(*label.split("->", 1))
+            stay[edges] = False
+            if not edges.size and label not in {b.label for b in self.balancers}:
+                raise ModelError(f"no such dependency.{suggestion(label, self._labels())}", component=label)
         balancers = []
         for b in self.balancers:
             left = [i for i, t in enumerate(b.targets) if t not in gone]
@@ -266,10 +292,17 @@ class Architecture:
                 continue
             weights = None if b.weights is None else tuple(b.weights[i] for i in left)
             balancers.append(replace(b, targets=tuple(b.targets[i] for i in left), weights=weights))
+        components = self.component_columns.take(np.flatnonzero(keep)) if gone else self.component_columns
+        dependencies = self.dependency_columns.take(np.flatnonzero(stay))
+        renumbered = np.cumsum(keep) - 1
+        dependencies.numbers = (
+            components.column("name"),
+            {"source": renumbered[source[stay]], "target": renumbered[target[stay]]},
+        )
         return replace(
             self,
-            components=self.component_columns.take(np.flatnonzero(keep)),
-            dependencies=self.dependency_columns.take(np.flatnonzero(stay)),
+            components=components,
+            dependencies=dependencies,
             balancers=tuple(balancers),
             loads=[load for load in self.loads if load.entry not in gone],
             workflows=[w for w in self.workflows if not gone & set(w.path)],

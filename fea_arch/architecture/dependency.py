@@ -103,13 +103,18 @@ class Balancer:
         validate(self, label)
         object.__setattr__(self, "provenance", _freeze(self.provenance, self, label))
         targets: Any = self.targets
-        if isinstance(targets, str) or not targets or not all(isinstance(t, str) and t for t in targets):
+        if not isinstance(targets, (tuple, list)) or not targets or not all(isinstance(t, str) and t for t in targets):
             raise ModelError(f"is {targets!r}", component=label, field="targets", fix="a tuple of component names")
         if len(set(targets)) != len(targets):
             raise ModelError("names a target twice", component=label, field="targets")
         object.__setattr__(self, "targets", tuple(targets))
+        if self.breaker is not None and not isinstance(self.breaker, Breaker):
+            raise ModelError(f"is {self.breaker!r}", component=label, field="breaker", fix="a fa.Breaker or None")
         if self.policy == "weighted":
-            weights = tuple(float(w) for w in self.weights or ())
+            try:
+                weights = tuple(float(w) for w in self.weights or ())
+            except (TypeError, ValueError):
+                weights = ()
             if len(weights) != len(targets) or not all(0 <= w < float("inf") for w in weights) or sum(weights) <= 0:
                 raise ModelError(
                     f"is {self.weights!r}",

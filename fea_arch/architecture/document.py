@@ -199,7 +199,11 @@ def write(arch: Architecture, path: str | Path) -> Path:
 
         content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     try:
-        target.write_text(content, encoding="utf-8")
+        target.write_bytes(content.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise ModelError(
+            f"holds a text that is not valid Unicode: {error.object[error.start - 9 : error.end]!r}"
+        ) from None
     except OSError as error:
         raise ModelError(
             f"cannot be written: {error.strerror}", path=str(target), fix="a folder that exists and is writable"
@@ -221,7 +225,16 @@ def schema() -> dict[str, Any]:
             "spread": {"type": "number", "minimum": 0},
         },
     }
-    definitions["Finding"] = {"type": "object", "required": ["level", "message"]}
+    definitions["Finding"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["level", "message"],
+        "properties": {
+            "level": {"enum": ["error", "warning", "info"]},
+            **{name: {"type": "string"} for name in ("message", "component", "field", "fix")},
+            "count": {"type": "integer"},
+        },
+    }
     properties: dict[str, Any] = {
         "fea_arch": {"const": FORMAT},
         "name": {"type": "string", "minLength": 1},

@@ -17,6 +17,9 @@ __all__ = ["FieldSpec", "choice", "count", "flag", "number", "part", "specs", "s
 
 T = TypeVar("T")
 
+#: Largest whole number that a float64 column carries exactly.
+LARGEST_COUNT = 2**53
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -58,7 +61,7 @@ def number(
 
 def count(default: Any = MISSING, *, doc: str, minimum: int = 0, optional: bool = False) -> Any:
     """Declare a whole-number field."""
-    return _declare("count", default, doc, minimum=minimum, optional=optional)
+    return _declare("count", default, doc, minimum=minimum, maximum=LARGEST_COUNT, optional=optional)
 
 
 def flag(default: bool, *, doc: str) -> Any:
@@ -178,7 +181,7 @@ def _checked_number(value: Any, spec: FieldSpec, label: str | None) -> float | i
         raise ModelError(f"is {value!r}, not a number", component=label, field=spec.name, fix=_accepted(spec))
     try:
         real = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ModelError(
             f"is {value!r}, not a number", component=label, field=spec.name, fix=_accepted(spec)
         ) from error

@@ -7,7 +7,7 @@ target that share a group number.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,6 +87,28 @@ class Graph:
         return int(self.source.size)
 
 
+def numbered(arch: Architecture) -> tuple[Index, Index]:
+    """Return source and target of the plain dependencies as component numbers, each (n_dependencies,) int64.
+
+    Raises
+    ------
+    ModelError
+        For a name that is not a component.
+    """
+    rows, index = arch.dependency_columns, arch.index
+    known = rows.cache.get("numbers")
+    if known is not None and known[0] is index:
+        return known[1], known[2]
+    names, coded = rows.numbers or (None, {})
+    own = arch.component_columns.data.get("name")
+    same = names is not None and own is not None and (names is own or np.array_equal(names, own))
+    pair = tuple(
+        coded[end] if same and end in coded else _numbers(rows.column(end), index, end) for end in ("source", "target")
+    )
+    rows.cache["numbers"] = (index, *pair)
+    return pair[0], pair[1]
+
+
 def _numbers(names: NDArray[np.object_], index: dict[str, int], field: str) -> Index:
     try:
         return np.fromiter(map(index.__getitem__, names.tolist()), np.int64, len(names))
@@ -114,27 +136,32 @@ def build_graph(arch: Architecture) -> Graph:
     reach = [(b, g, i, share) for g, b in enumerate(balancers) for i, share in zip(b.targets, b.shares())]
     m, extra = len(rows), len(reach)
 
+    shared: dict[str, NDArray[np.generic]] = {}
+
     def joined(name: str, dtype: type, blank: float = np.nan) -> NDArray[np.generic]:
         head = rows.column(name)
         tail = [getattr(b, name) for b, _, _, _ in reach]
         tail = [blank if v is None else v for v in tail]
-        return np.ascontiguousarray(np.concatenate([np.asarray(head, dtype), np.asarray(tail, dtype)]))
+        if tail or name in rows.data or not m:
+            return np.ascontiguousarray(np.concatenate([np.asarray(head, dtype), np.asarray(tail, dtype)]))
+        # columns that nobody filled in share one array: they are read-only
+        key = f"{np.dtype(dtype)} {head[0]}"
+        if key not in shared:
+            shared[key] = np.full(m, head[0], dtype)
+        return shared[key]
 
-    known: dict[str, Index] = {}
-    if rows.numbers is not None and rows.numbers[0] is arch.component_columns.data.get("name"):
-        known = rows.numbers[1]
-    source = np.concatenate(
-        [
-            known["source"] if "source" in known else _numbers(rows.column("source"), index, "source"),
-            _numbers(np.array([b.source for b, *_ in reach], object), index, "source"),
-        ]
-    )
-    target = np.concatenate(
-        [
-            known["target"] if "target" in known else _numbers(rows.column("target"), index, "target"),
-            _numbers(np.array([t for _, _, t, _ in reach], object), index, "targets"),
-        ]
-    )
+    rate = np.zeros(len(index))
+    for load in arch.loads:
+        if load.rate_per_s is not None:
+            rate[index[load.entry]] += load.rate_per_s
+    rate.setflags(write=False)
+    built = rows.cache.get("graph")
+    if built is not None and built[0] is index and built[1] is balancers:
+        same: Graph = replace(built[2], rate_per_s=rate)
+        return same
+    row_source, row_target = numbered(arch)
+    source = np.concatenate([row_source, _numbers(np.array([b.source for b, *_ in reach], object), index, "source")])
+    target = np.concatenate([row_target, _numbers(np.array([t for _, _, t, _ in reach], object), index, "targets")])
     calls = np.concatenate([np.asarray(rows.column("calls"), float), [b.calls * share for b, _, _, share in reach]])
     mode = np.concatenate(
         [np.asarray(rows.column("mode") == "sync", bool), np.array([b.mode == "sync" for b, *_ in reach], bool)]
@@ -142,10 +169,6 @@ def build_graph(arch: Architecture) -> Graph:
     breakers: list[Breaker | None] = []
     if "breaker" in rows.data or any(b.breaker is not None for b in balancers):
         breakers = [*rows.column("breaker"), *(b.breaker for b, *_ in reach)]
-    rate = np.zeros(len(index))
-    for load in arch.loads:
-        if load.rate_per_s is not None:
-            rate[index[load.entry]] += load.rate_per_s
     graph = Graph(
         n=len(index),
         source=source,
@@ -172,4 +195,5 @@ def build_graph(arch: Architecture) -> Graph:
     for value in vars(graph).values():
         if isinstance(value, np.ndarray):
             value.setflags(write=False)
+    rows.cache["graph"] = (index, balancers, graph)
     return graph

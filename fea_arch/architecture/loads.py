@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fea_arch.architecture.fields import choice, count, number, part, strict, text, validate
+from fea_arch.architecture.fields import choice, count, flag, number, part, strict, text, validate
 from fea_arch.errors import ModelError
 
 __all__ = [
@@ -40,7 +40,7 @@ class Load:
     think_time_s: float = number(0.0, unit="s", doc="Mean pause of a user between an answer and the next request.")
     arrival_scv: float = number(1.0, doc="Squared coefficient of variation of the times between arrivals.")
     name: str | None = text(None, optional=True, doc="Name of the load path.")
-    measured: bool = part(False, doc="Whether the rate was measured.")
+    measured: bool = flag(False, doc="Whether the rate was measured.")
 
     def __post_init__(self) -> None:
         validate(self, f"load at {self.entry}")
@@ -95,7 +95,12 @@ class Workflow:
 
     def __post_init__(self) -> None:
         validate(self, f"workflow {self.name}")
-        object.__setattr__(self, "path", tuple(self.path))
+        path = self.path
+        if not isinstance(path, (tuple, list)) or not path or not all(isinstance(p, str) and p for p in path):
+            raise ModelError(
+                f"is {path!r}", component=f"workflow {self.name}", field="path", fix="a list of component names"
+            )
+        object.__setattr__(self, "path", tuple(path))
 
 
 PERIOD_KINDS = ("retry", "poll", "health", "cron", "gc", "other")
@@ -201,7 +206,10 @@ class Recorded:
     factor: Sequence[float] = part(doc="Load factor at each time [1].")
 
     def __post_init__(self) -> None:
-        times, factors = tuple(float(t) for t in self.time_s), tuple(float(f) for f in self.factor)
+        try:
+            times, factors = tuple(float(t) for t in self.time_s), tuple(float(f) for f in self.factor)
+        except (TypeError, ValueError) as error:
+            raise ModelError("needs two lists of numbers, time_s and factor", field="time_s") from error
         if len(times) != len(factors) or not times:
             raise ModelError("needs as many factors as times", field="factor")
         if any(b <= a for a, b in zip(times, times[1:])) or not all(math.isfinite(t) for t in times):

@@ -72,6 +72,13 @@ class Measurement:
         if n:
             sample = np.asarray(self.latency_s, float)
             mean = float(sample.mean())
+            if not np.isfinite(sample).all() or sample.min() < 0 or mean <= 0:
+                raise ModelError(
+                    "holds a time that is negative or not finite, or only zeros",
+                    component=self.component,
+                    field="latency_s",
+                    fix="positive times in seconds",
+                )
             values["service_time_s"] = mean
             spread = float(sample.std(ddof=1) / mean / np.sqrt(n)) if n > 1 else 0.0
             origin["service_time_s"] = Provenance("measured", samples=n, source=self.kind, spread=spread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from fea_arch.errors import ModelError, suggestion
 
@@ -45,8 +46,12 @@ class Provenance:
                 field="provenance",
                 fix=f"one of {', '.join(KINDS)}",
             )
-        if self.samples < 0:
-            raise ModelError(f"samples is {self.samples}", field="provenance", fix="a count of 0 or more")
+        if isinstance(self.samples, bool) or not isinstance(self.samples, int) or self.samples < 0:
+            raise ModelError(f"samples is {self.samples!r}", field="provenance", fix="a count of 0 or more")
+        if isinstance(self.spread, bool) or not isinstance(self.spread, (int, float)) or not 0 <= self.spread < inf:
+            raise ModelError(f"spread is {self.spread!r}", field="provenance", fix="a finite number of 0 or more")
+        if not isinstance(self.source, str):
+            raise ModelError(f"source is {self.source!r}", field="provenance", fix="a text")
 
     @property
     def code(self) -> int:

@@ -57,6 +57,7 @@ def html(arch: Architecture, limit: int = 30) -> str:
     titles = ("component", "kind", "service time", "origin", "replicas x servers", "memory")
     head = "".join(f"<th>{h}</th>" for h in titles)
     return (
-        f"<div><b>{escape(arch.name)}</b>: {len(arch)} components, {arch.graph.n_edges} calls, loads: {escape(_loads(arch))}"
+        f"<div><b>{escape(arch.name)}</b>: {len(arch)} components, {arch.graph.n_edges} calls, "
+        f"loads: {escape(_loads(arch))}"
         f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}</div>"
     )

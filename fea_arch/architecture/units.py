@@ -76,7 +76,7 @@ def _parse(value: object, units: dict[str, float], what: str, example: str) -> f
     if isinstance(value, (int, float)):
         number, factor = float(value), 1.0
     else:
-        match = _PATTERN.match(str(value)[:64])
+        match = _PATTERN.match(str(value)) if len(str(value)) <= 64 else None
         unit = (match.group(2) or "").lower() if match else None
         if match is None or unit not in units:
             raise ModelError(f"{str(value)[:64]!r} is not a {what}", fix=f"for instance {example}")
