@@ -201,9 +201,8 @@ def write(arch: Architecture, path: str | Path) -> Path:
     try:
         target.write_bytes(content.encode("utf-8"))
     except UnicodeEncodeError as error:
-        raise ModelError(
-            f"holds a text that is not valid Unicode: {error.object[error.start - 9 : error.end]!r}"
-        ) from None
+        bad = error.object[error.start : error.end]
+        raise ModelError(f"holds a text that is not valid Unicode ({bad!r})", path=str(target)) from None
     except OSError as error:
         raise ModelError(
             f"cannot be written: {error.strerror}", path=str(target), fix="a folder that exists and is writable"
