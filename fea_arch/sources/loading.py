@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
@@ -18,7 +19,9 @@ from fea_arch.sources.outline import HEAD_BYTES
 __all__ = [
     "MAX_BYTES",
     "MAX_STREAM_BYTES",
+    "decode",
     "existing",
+    "line_parser",
     "load_json",
     "load_yaml",
     "open_lines",
@@ -249,7 +252,9 @@ def parse_yaml(content: str, path: str | Path) -> list[Any]:
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         _bound_yaml(yaml.parse(content, Loader=loader), path)
-        return [d for d in yaml.load_all(content, Loader=loader) if d is not None]  # noqa: S506 (a safe loader)
+        return [d for d in yaml.load_all(content, Loader=loader) if d is not None]
+    except ModelError:
+        raise
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = "" if mark is None else f" at column {mark.column + 1}"
@@ -313,3 +318,27 @@ def load_yaml(path: str | Path, *, max_bytes: int = 64 * 2**20) -> list[Any]:
         As :func:`read_text` and :func:`parse_yaml`.
     """
     return parse_yaml(read_text(path, max_bytes=max_bytes), path)
+
+
+def line_parser(path: str | Path) -> Callable[[bytes, int], Any]:
+    """Return ``parse(line, number)`` for JSON lines: orjson where it is installed, the standard library otherwise.
+
+    Raises
+    ------
+    ModelError
+        From the parser, as :func:`parse_json`.
+    """
+    try:
+        fast = import_module("orjson").loads
+    except ImportError:
+        fast = None
+
+    def parse(line: bytes, number: int) -> Any:
+        if fast is not None:
+            try:
+                return fast(line)
+            except (ValueError, RecursionError):
+                pass  # the standard parser says what is wrong
+        return parse_json(decode(line, path), path, line=number)
+
+    return parse

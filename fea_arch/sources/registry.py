@@ -25,6 +25,11 @@ __all__ = ["BUILTIN", "Source", "read", "register", "sources"]
 #: Modules that hold a ``SOURCE`` (one) or ``SOURCES`` (several), in order of preference when two are equally sure.
 BUILTIN: tuple[str, ...] = (
     "fea_arch.sources.native",
+    "fea_arch.sources.otlp",
+    "fea_arch.sources.jaeger",
+    "fea_arch.sources.zipkin",
+    "fea_arch.sources.call_counts",
+    "fea_arch.sources.nezha",
 )
 
 
@@ -71,7 +76,9 @@ def register(source: Source) -> None:
         If it is not a :class:`Source`.
     """
     if not isinstance(source, Source):
-        raise ModelError(f"{source!r} is not a Source", field="source", fix="fea_arch.sources.Source(name, sniff, read)")
+        raise ModelError(
+            f"{source!r} is not a Source", field="source", fix="fea_arch.sources.Source(name, sniff, read)"
+        )
     _ADDED[:] = [s for s in _ADDED if s.name != source.name] + [source]
 
 
@@ -164,7 +171,9 @@ def _recognised(target: Path, known: Sequence[Source]) -> Source:
         except FeaArchError:
             raise
         except Exception as error:
-            warnings.warn(f"source {source.name!r} failed to look at {target.name}: {error}", RuntimeWarning, stacklevel=3)
+            warnings.warn(
+                f"source {source.name!r} failed to look at {target.name}: {error}", RuntimeWarning, stacklevel=3
+            )
             continue
         if sure > score:
             best, score = source, sure
