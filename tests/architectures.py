@@ -72,7 +72,9 @@ def components(draw, name=WORDS, hosts=()):
 
 @st.composite
 def architectures(draw):
-    machines = [Host(f"h{i}", cpus=draw(POSITIVE), memory_bytes=draw(maybe(POSITIVE))) for i in range(draw(st.integers(0, 2)))]
+    machines = [
+        Host(f"h{i}", cpus=draw(POSITIVE), memory_bytes=draw(maybe(POSITIVE))) for i in range(draw(st.integers(0, 2)))
+    ]
     names = draw(st.lists(WORDS.filter(lambda w: "->" not in w), min_size=1, max_size=6, unique=True))
     parts = [draw(components(st.just(n), [h.name for h in machines])) for n in names]
     member = st.sampled_from(names)
@@ -97,7 +99,12 @@ def architectures(draw):
     )
     groups = draw(
         st.lists(
-            st.builds(Balancer, member, st.lists(member, min_size=1, max_size=3, unique=True).map(tuple), calls=st.floats(0, 3)),
+            st.builds(
+                Balancer,
+                member,
+                st.lists(member, min_size=1, max_size=3, unique=True).map(tuple),
+                calls=st.floats(0, 3),
+            ),
             max_size=2,
         )
     )
@@ -116,8 +123,14 @@ def architectures(draw):
         hosts=machines,
         objective=Objective(latency_s=draw(maybe(POSITIVE)), quantile=draw(st.floats(0.01, 0.999))),
         load_cases=[LoadCase("high", factor=draw(POSITIVE))] if draw(st.booleans()) else [],
-        workflows=draw(st.lists(st.builds(Workflow, WORDS, st.lists(member, min_size=1, max_size=3).map(tuple)), max_size=2)),
+        workflows=draw(
+            st.lists(st.builds(Workflow, WORDS, st.lists(member, min_size=1, max_size=3).map(tuple)), max_size=2)
+        ),
         periods=draw(st.lists(st.builds(Period, WORDS, POSITIVE, maybe(member)), max_size=2)),
-        notes=draw(st.lists(st.builds(Finding, st.sampled_from(["warning", "info"]), WORDS, count=st.integers(1, 9)), max_size=2)),
+        notes=draw(
+            st.lists(
+                st.builds(Finding, st.sampled_from(["warning", "info"]), WORDS, count=st.integers(1, 9)), max_size=2
+            )
+        ),
         origin=draw(st.text(st.characters(exclude_categories=("Cs",)), max_size=8)),
     )

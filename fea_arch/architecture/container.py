@@ -213,7 +213,7 @@ class Architecture:
         ModelError
             Unknown name or field.
         """
-        if "->" in name and name not in self.index:
+        if isinstance(name, str) and "->" in name and name not in self.index:
             return self._replaced_dependency(name, changes)
         machine = next((k for k, h in enumerate(self.hosts) if h.name == name), None)
         if machine is not None and name not in self.index:
@@ -272,7 +272,7 @@ class Architecture:
 
     def without(self, *names: str) -> Architecture:
         """Return a copy in which components (or dependencies ``"a->b"``) are gone, with all that touches them."""
-        gone = {n for n in names if n in self.index or "->" not in n}
+        gone = {n for n in names if n in self.index or "->" not in str(n)}
         for name in gone:
             self.number(name)
         cut = set(names) - gone

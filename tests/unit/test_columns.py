@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from architectures import components
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fea_arch.architecture import Architecture, Columns, Component, Dependency, Load, Provenance
 from fea_arch.errors import ModelError
-from architectures import components
 
 
 @given(st.lists(components(), max_size=6))
@@ -96,7 +96,9 @@ def test_required_columns():
 
 
 def test_none_in_optional_columns_means_not_given():
-    columns = Columns.from_arrays(Component, {"name": ["a", "b"], "queue_capacity": [None, 5], "memory_bytes": [None, 1]})
+    columns = Columns.from_arrays(
+        Component, {"name": ["a", "b"], "queue_capacity": [None, 5], "memory_bytes": [None, 1]}
+    )
     assert columns[0].queue_capacity is None
     assert columns[1].queue_capacity == 5
     assert columns[0].memory_bytes is None
@@ -121,7 +123,8 @@ def test_codes_follow_the_stated_rule(rows):
     for field in ("service_time_s", "servers", "memory_bytes", "kind", "host", "queue_capacity", "curve"):
         default = getattr(Component("x"), field)
         expected = [
-            row.provenance[field].code if field in row.provenance else int(getattr(row, field) != default) for row in rows
+            row.provenance[field].code if field in row.provenance else int(getattr(row, field) != default)
+            for row in rows
         ]
         assert columns.codes(field).tolist() == expected
 

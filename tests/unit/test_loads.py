@@ -58,7 +58,15 @@ def test_recorded_is_linear_and_constant_outside():
 
 @pytest.mark.parametrize(
     ("times", "factors"),
-    [([], []), ([0, 1], [1]), ([1, 0], [1, 1]), ([0, 0], [1, 1]), ([0], [-1]), ([0], [math.inf]), ([math.nan, 1], [1, 1])]
+    [
+        ([], []),
+        ([0, 1], [1]),
+        ([1, 0], [1, 1]),
+        ([0, 0], [1, 1]),
+        ([0], [-1]),
+        ([0], [math.inf]),
+        ([math.nan, 1], [1, 1]),
+    ]
     + [("ab", "cd"), (None, None)],
 )
 def test_bad_records(times, factors):
