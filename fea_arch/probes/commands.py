@@ -1,0 +1,104 @@
+"""Run a command to its end: bounded in time, output and processes, with its largest memory if wanted."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, Tree, clean_text
+
+__all__ = ["Done", "run_command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command did: exit status, time [s], largest memory seen [bytes], start of its output."""
+
+    status: int | None
+    wall_s: float
+    memory_bytes: float | None
+    unique_bytes: float | None
+    cpu_s: float | None
+    output: str
+    failure: str
+
+
+def run_command(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    timeout_s: float = 10.0,
+    max_output_bytes: int = 1 << 20,
+    max_processes: int = MOST_PROCESSES,
+    watch_memory: bool = False,
+) -> Done:
+    """Run a command to its end within bounds.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be started.
+    """
+    secrets = tuple(str(v) for v in (env or {}).values())
+    program = Program(command, env=env, cwd=cwd, stdin=False, max_processes=max_processes)
+    kept, size = bytearray(), 0
+    peak: Tree | None = None
+    finished = threading.Event()
+
+    def read() -> None:
+        nonlocal size
+        with suppress(OSError, ValueError):
+            assert program.process.stdout is not None
+            while chunk := program.process.stdout.read(65536):
+                size += len(chunk)
+                if len(kept) < 4096:
+                    kept.extend(chunk[: 4096 - len(kept)])
+                if size > max_output_bytes:
+                    return
+        finished.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    deadline, failure, wall = program.started + timeout_s, "", 0.0
+    while True:
+        status = program.process.poll()
+        wall = time.perf_counter() - program.started
+        if status is not None:
+            break
+        if wall > timeout_s:
+            failure = f"no end within {timeout_s:g} s"
+            break
+        if size > max_output_bytes:
+            failure = f"more than {max_output_bytes} bytes of output"
+            break
+        if program.overgrown:
+            break
+        if watch_memory:
+            now = program.tree()
+            if peak is None or now.memory_bytes > peak.memory_bytes:
+                peak = now
+        with suppress(subprocess.TimeoutExpired):  # returns at once when it ends
+            program.process.wait(min(0.02, max(deadline - time.perf_counter(), 0.001)))
+    if not failure and not program.overgrown:
+        finished.wait(0.5)
+    status = program.stop(grace_s=0.05 if not failure else 0.5)
+    reader.join(0.5)
+    if program.overgrown:
+        failure = f"started more than {max_processes} processes"
+    elif not failure and status:
+        failure = f"exit status {status}" if status > 0 else f"ended by signal {-status}"
+    output = clean_text(bytes(kept) or program.stderr().encode(), secrets=secrets)
+    return Done(
+        None if failure.startswith(("no end", "more", "started")) else status,
+        wall,
+        peak.memory_bytes if peak else None,
+        peak.unique_bytes if peak else None,
+        peak.cpu_s if peak else None,
+        output,
+        failure,
+    )

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from servers import free_port, program
+from shared_data import DATA, data_path
+
+from fea_arch.probes import probe_mcp
+from fea_arch.probes.lifecycle import _group
+
+pytestmark = pytest.mark.live
+pytest.importorskip("mcp", reason="mcp is not installed")
+pytest.importorskip("psutil", reason="psutil is not installed")
+
+SERVERS = {
+    "everything": (["mcp-server-everything"], {}, 13),
+    "filesystem": (["mcp-server-filesystem", "{folder}"], {"list_directory": {"path": "{folder}"}}, 10),
+    "memory": (["mcp-server-memory"], {"read_graph": {}}, 9),
+    "time": (["mcp-server-time"], {"get_current_time": {"timezone": "UTC"}}, 2),
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_real_server(name, tmp_path):
+    (first, *rest), calls, tools = SERVERS[name]
+    folder = str(tmp_path)
+    command = [program(first), *(r.format(folder=folder) for r in rest)]
+    calls = {t: {k: v.format(folder=folder) for k, v in a.items()} for t, a in calls.items()}
+    found = probe_mcp(name, command, calls=calls, samples=10)
+    assert found.ok, found.errors
+    assert not found.errors
+    assert len(found.latency_s) == 10
+    assert found.details["tools"] >= tools
+    assert found.cold_start_s < 30
+    assert found.unique_bytes <= found.memory_bytes
+    if DATA is not None:  # same machine class: resident memory is a property of the program, times only in magnitude
+        with data_path("mcp-servers-measured", "servers.csv").open() as file:
+            row = next(r for r in csv.DictReader(file) if r["server"] == name)
+        assert found.memory_bytes / 2**20 == pytest.approx(float(row["rss_mib"]), rel=0.3)
+        assert 0.1 < found.details["ping_s"] / (float(row["ping_ms"]) / 1e3) < 20
+        assert 0.2 < found.cold_start_s / (float(row["initialize_ms"]) / 1e3) < 20
+
+
+def test_tools_that_are_not_read_only_are_never_called(tmp_path):
+    target = tmp_path / "must-not-exist"
+    found = probe_mcp(
+        "filesystem",
+        [program("mcp-server-filesystem"), str(tmp_path)],
+        calls={"create_directory": {"path": str(target)}, "no_such_tool": {}},
+        samples=2,
+    )
+    assert found.ok
+    assert not target.exists()
+    assert any("create_directory: not called" in e for e in found.errors)
+    assert any("no such tool" in e for e in found.errors)
+
+
+def test_streamable_http():
+    port = free_port()
+    server = subprocess.Popen(
+        [program("mcp-server-everything"), "streamableHttp"],
+        env={**os.environ, "PORT": str(port)}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    try:
+        deadline, found = time.time() + 20, None
+        while time.time() < deadline and (found is None or not found.ok):
+            found = probe_mcp("everything", url=f"http://127.0.0.1:{port}/mcp", samples=5, start_timeout_s=5)
+            time.sleep(0.2)
+        assert found.ok, found.errors
+        assert found.details["transport"] == "http"
+        assert found.details["tools"] >= 13
+        assert found.cold_start_s is None
+        assert len(found.latency_s) == 5
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait(5)
+        server.stderr.close()
+    gone = probe_mcp("everything", url=f"http://127.0.0.1:{port}/mcp", samples=1, start_timeout_s=2)
+    assert not gone.ok
+    assert "no connection" in gone.errors[0]
+
+
+def test_nothing_is_left_running(tmp_path):
+    # a wrapper that starts the real server as its child, as npx does
+    wrapper = tmp_path / "wrapper.py"
+    note = tmp_path / "pid"
+    wrapper.write_text(
+        f"import os, subprocess, sys\nopen({str(note)!r}, 'w').write(str(os.getpid()))\n"
+        "sys.exit(subprocess.call(sys.argv[1:]))\n"
+    )
+    found = probe_mcp("wrapped", [sys.executable, str(wrapper), program("mcp-server-memory")], samples=2)
+    assert found.ok, found.errors
+    assert found.details["processes"] >= 2
+    assert _group(int(note.read_text())) == []
