@@ -63,7 +63,8 @@ def read_jaeger_dependencies(
     Examples
     --------
     >>> import json, pathlib, tempfile
-    >>> rows = [{"parent": "web", "child": "cart", "callCount": 60}, {"parent": "cart", "child": "db", "callCount": 120}]
+    >>> edges = [("web", "cart", 60), ("cart", "db", 120)]
+    >>> rows = [{"parent": a, "child": b, "callCount": n} for a, b, n in edges]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "dependencies.json"
     ...     _ = file.write_text(json.dumps(rows))
@@ -183,8 +184,8 @@ def build(
     """
     n = len(names)
     codes, edge = np.unique(source * n + target, return_inverse=True)
-    total = np.bincount(edge, count, codes.size)
-    codes, total = codes[total > 0], total[total > 0]
+    total = np.bincount(edge, count, codes.size).astype(np.float64)
+    codes, total = codes[total > 0], np.asarray(total[total > 0], np.float64)
     if not codes.size:
         raise ModelError("no edge has calls", path=str(path), field="callCount", fix="a window with traffic")
     i, j = codes // n, codes % n

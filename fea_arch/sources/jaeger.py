@@ -8,7 +8,7 @@ from typing import Any
 
 from fea_arch.architecture.container import Architecture
 from fea_arch.errors import ModelError
-from fea_arch.sources.loading import MAX_BYTES, load_json
+from fea_arch.sources.loading import MAX_BYTES, load_json, uncollected
 from fea_arch.sources.outline import outline
 from fea_arch.sources.registry import Source
 from fea_arch.sources.span_architecture import build
@@ -44,19 +44,22 @@ def read_jaeger(path: str | Path, *, by: str = "service", max_bytes: int = MAX_B
     Examples
     --------
     >>> import json, pathlib, tempfile
-    >>> trace = {"traceID": "t", "processes": {"p": {"serviceName": "web"}}, "spans": [
-    ...     {"traceID": "t", "spanID": "1", "processID": "p", "operationName": "get", "startTime": 0, "duration": 5000}]}
+    >>> span = {"traceID": "t", "spanID": "1", "processID": "p", "startTime": 0, "duration": 5000}
+    >>> trace = {"traceID": "t", "processes": {"p": {"serviceName": "web"}}, "spans": [span]}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "traces.json"
     ...     _ = file.write_text(json.dumps({"data": [trace]}))
     ...     read_jaeger(file)["web"].service_time_s
     0.005
     """
-    document = load_json(path, max_bytes=max_bytes)
+    with uncollected():
+        document = load_json(path, max_bytes=max_bytes)
     log = SpanLog()
     try:
         for trace in _traces(document, path):
             _take(trace, log)
+    except ModelError:
+        raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"is not Jaeger JSON: {type(error).__name__} {error}", path=str(path), fix='{"data": [trace, ...]}'
@@ -66,7 +69,7 @@ def read_jaeger(path: str | Path, *, by: str = "service", max_bytes: int = MAX_B
 
 def _traces(document: Any, path: str | Path) -> list[Any]:
     if isinstance(document, Mapping):
-        document = document["data"] if "data" in document else [document]
+        document = document.get("data", [document])
     if isinstance(document, Mapping):
         document = [document]
     if not isinstance(document, list) or not all(isinstance(t, Mapping) and "spans" in t for t in document):

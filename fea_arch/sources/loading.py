@@ -6,9 +6,11 @@ limits on aliases, depth and size.
 
 from __future__ import annotations
 
+import gc
 import json
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -30,6 +32,7 @@ __all__ = [
     "read_bytes",
     "read_head",
     "read_text",
+    "uncollected",
 ]
 
 #: Largest document that is parsed as a whole, unpacked [bytes]; a parsed JSON document takes about ten times as much.
@@ -342,3 +345,15 @@ def line_parser(path: str | Path) -> Callable[[bytes, int], Any]:
         return parse_json(decode(line, path), path, line=number)
 
     return parse
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Pause the cyclic garbage collector: parsed documents hold no cycles, and looking for them costs time."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

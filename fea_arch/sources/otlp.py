@@ -8,7 +8,15 @@ from typing import Any
 
 from fea_arch.architecture.container import Architecture
 from fea_arch.errors import MissingExtraError, ModelError
-from fea_arch.sources.loading import MAX_BYTES, MAX_STREAM_BYTES, line_parser, load_json, open_lines, read_bytes
+from fea_arch.sources.loading import (
+    MAX_BYTES,
+    MAX_STREAM_BYTES,
+    line_parser,
+    load_json,
+    open_lines,
+    read_bytes,
+    uncollected,
+)
 from fea_arch.sources.outline import outline
 from fea_arch.sources.registry import Source
 from fea_arch.sources.span_architecture import build
@@ -72,10 +80,11 @@ def read_otlp(path: str | Path, *, by: str = "service", max_bytes: int | None = 
     """
     log = SpanLog()
     limit = MAX_BYTES if max_bytes is None else max_bytes
-    if _is_protobuf(path):
-        _take_protobuf(read_bytes(path, max_bytes=limit), log, path)
-    elif not _take_lines(path, log, MAX_STREAM_BYTES if max_bytes is None else max_bytes):
-        _take(load_json(path, max_bytes=limit), log, path, None)
+    with uncollected():
+        if _is_protobuf(path):
+            _take_protobuf(read_bytes(path, max_bytes=limit), log, path)
+        elif not _take_lines(path, log, MAX_STREAM_BYTES if max_bytes is None else max_bytes):
+            _take(load_json(path, max_bytes=limit), log, path, None)
     return build(log, path, by=by, what="OTLP")
 
 
@@ -119,6 +128,8 @@ def _take(document: Any, log: SpanLog, path: str | Path, line: int | None) -> No
             scopes = next((group[s] for s in _SCOPES if s in group), None)
             for scope in scopes or ():
                 _take_spans(scope.get("spans") or (), log, service)
+    except ModelError:
+        raise
     except (AttributeError, KeyError, TypeError, IndexError, ValueError) as error:
         raise ModelError(
             f"is not OTLP: {type(error).__name__} {error}", path=str(path), line=line, fix='{"resourceSpans": [...]}'
@@ -134,50 +145,73 @@ def _service(group: dict[str, Any]) -> int | str:
 
 
 def _take_spans(spans: Any, log: SpanLog, service_name: Any) -> None:
-    """Append spans: the inner loop of reading, so everything it needs is local."""
-    service = log.service_row(service_name)
-    names, kinds = log.names, _KINDS
-    traces, ids, parents, starts, ends = log.trace, log.span, log.parent, log.start, log.end
-    kind_column, services, name_column = log.kind, log.service, log.name
+    """Append the spans of one scope: column by column where all are complete, else one by one."""
+    service, names, kinds = log.service_row(service_name), log.names, _KINDS
+    first = len(log.trace)
+    try:
+        traces, ids = [s["traceId"] for s in spans], [s["spanId"] for s in spans]
+        starts, ends = [int(s["startTimeUnixNano"]) for s in spans], [int(s["endTimeUnixNano"]) for s in spans]
+        kind = [kinds[s["kind"]] for s in spans]
+        name = [names[w] if (w := s["name"]) in names else log.name_row(w) for s in spans]
+        parents = [s.get("parentSpanId") for s in spans]
+        whole = all(traces) and all(ids) and all(ends) and (not starts or min(starts) >= 0)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        whole = False
+    if not whole:
+        _take_one_by_one(spans, log, service)
+        return
+    log.trace += traces
+    log.span += ids
+    log.parent += parents
+    log.start += starts
+    log.end += ends
+    log.kind += kind
+    log.service += [service] * len(traces)
+    log.name += name
+    for row, (sort, span) in enumerate(zip(kind, spans), first):
+        if sort == CLIENT or sort == PRODUCER or "links" in span:  # noqa: SIM109 (the inner loop of reading)
+            _take_extras(span, log, row, sort)
+
+
+def _take_one_by_one(spans: Any, log: SpanLog, service: int) -> None:
     for span in spans:
+        if not isinstance(span, dict):
+            raise TypeError("a span is not an object")
+        trace, own, parent = span.get("traceId"), span.get("spanId"), span.get("parentSpanId")
         try:
-            trace, own = span["traceId"], span["spanId"]
             start, end = int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"])
-            get = span.get
-            kind = kinds.get(get("kind"), 0)
-            name = get("name")
-            row = names[name] if name in names else log.name_row(name)
-            if not own or end == 0 or start < 0:
-                raise KeyError
+            name, kind = log.name_row(span.get("name")), _KINDS.get(span.get("kind"), 0)
         except (KeyError, ValueError, TypeError, OverflowError):
-            if not isinstance(span, dict):
-                raise TypeError("a span is not an object") from None
-            log.leave_out(span.get("traceId"), span.get("spanId"), span.get("parentSpanId"))
+            start, end, name, kind = -1, 0, 0, 0
+        if not trace or not own or end == 0 or start < 0:
+            log.leave_out(trace, own, parent)
             continue
-        if kind == CLIENT or kind == PRODUCER:
-            peer = _peer(get("attributes") or ())
+        row = len(log.trace)
+        log.trace.append(trace)
+        log.span.append(own)
+        log.parent.append(parent)
+        log.start.append(start)
+        log.end.append(end)
+        log.kind.append(kind)
+        log.service.append(service)
+        log.name.append(name)
+        _take_extras(span, log, row, kind)
+
+
+def _take_extras(span: dict[str, Any], log: SpanLog, row: int, kind: int) -> None:
+    """Take what few spans have: the name of the callee and links."""
+    if kind in (CLIENT, PRODUCER):
+        found = None
+        for item in span.get("attributes") or ():
+            if item["key"] in _PEERS:
+                found = found or {}
+                found[item["key"]] = (item.get("value") or {}).get("stringValue")
+        if found:
+            peer = next((found[k] for k in _PEERS if found.get(k)), None)
             if peer:
-                log.peer[len(traces)] = log.service_row(peer)
-        links = get("links")
-        if links:
-            log.links += [(len(traces), x.get("traceId"), x.get("spanId")) for x in links]
-        traces.append(trace)
-        ids.append(own)
-        parents.append(get("parentSpanId"))
-        starts.append(start)
-        ends.append(end)
-        kind_column.append(kind)
-        services.append(service)
-        name_column.append(row)
-
-
-def _peer(attributes: Any) -> str | None:
-    found = {a["key"]: a.get("value") for a in attributes if a.get("key") in _PEERS}
-    for key in _PEERS if found else ():
-        value = found.get(key)
-        if value and value.get("stringValue"):
-            return str(value["stringValue"])
-    return None
+                log.peer[row] = log.service_row(peer)
+    for link in span.get("links") or ():
+        log.links.append((row, link.get("traceId"), link.get("spanId")))
 
 
 def _take_protobuf(content: bytes, log: SpanLog, path: str | Path) -> None:

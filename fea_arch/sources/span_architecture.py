@@ -84,7 +84,7 @@ def build(log: SpanLog, path: str | Path, *, by: str = "service", what: str = "s
         source, target = (
             np.array([number[w] for w in edges.column(f)], np.int64) for f in ("source", "target")
         )
-        count = edges.column("calls") * requests[source]
+        count = np.asarray(edges.column("calls") * requests[source], np.float64)
         _, arrivals, _ = outside_arrivals(n, source, target, count, arrivals)
     window = float(calls.end_ns.max() - calls.start_ns.min()) * 1e-9
     roots = int(np.count_nonzero(calls.root))

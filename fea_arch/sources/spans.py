@@ -6,9 +6,8 @@ duplicates once and leaves integer arrays only. Nothing that is odd stops it: it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -155,22 +154,19 @@ class SpanLog:
             raise ModelError(f"holds no usable span{more}", path=path, fix="spans with id, start and end")
         start, end = self._times(path)
         kind, service = np.array(self.kind, np.int64), np.array(self.service, np.int64)
+        keep = np.ones(n, bool)
+        client: dict[int, int] = {}
         try:
-            rows = dict(zip(zip(self.trace, self.span), range(n)))
-            client: dict[int, int] = {}
-            keep = np.ones(n, bool)
-            if len(rows) < n:
-                client = self._resolve_shared(rows, keep)
-            find = rows.get
-            parent = np.array(list(map(find, zip(self.trace, self.parent), repeat(-1))), np.int64)
+            find = self._finder(keep, client)
+            parent = self._parents(find)
             n_traces = len(set(self.trace))
-            links = [(i, find((t, s), -1)) for i, t, s in self.links]
+            links = [(i, find(t, s)) for i, t, s in self.links]
         except TypeError as error:
             raise ModelError("a trace or span id is not a text", path=path, fix="ids as texts") from error
         lost = [i for i in np.flatnonzero(parent < 0).tolist() if _stated(self.parent[i])]
         if self.absent:
             for i in lost:
-                parent[i] = self._next_known(self.trace[i], self.parent[i], rows)
+                parent[i] = self._next_known(self.trace[i], self.parent[i], find)
             lost = [i for i in lost if parent[i] < 0]
         self.count("missing parents", len(lost))
         for server, caller in client.items():
@@ -209,14 +205,31 @@ class SpanLog:
             values.clear()
         return found
 
-    def _next_known(self, trace: Any, span: Any, rows: dict[tuple[Any, Any], int]) -> int:
+    def _finder(self, keep: NDArray[np.bool_], client: dict[int, int]) -> Callable[[Any, Any], int]:
+        """Return ``find(trace, span)``, the row of a span or -1; duplicates and shared ids are sorted out first."""
+        n = len(self.trace)
+        short = dict(zip(self.span, range(n)))
+        if len(short) == n:  # the usual case: span ids differ over all traces
+
+            def find(trace: Any, span: Any) -> int:
+                row = short.get(span, -1)
+                return row if row >= 0 and self.trace[row] == trace else -1
+
+            return find
+        rows = dict(zip(zip(self.trace, self.span), range(n)))
+        if len(rows) < n:
+            client.update(self._resolve_shared(rows, keep))
+        return lambda trace, span: rows.get((trace, span), -1)
+
+    def _parents(self, find: Callable[[Any, Any], int]) -> Index:
+        return np.fromiter(map(find, self.trace, self.parent), np.int64, len(self.trace))
+
+    def _next_known(self, trace: Any, span: Any, find: Callable[[Any, Any], int]) -> int:
         """Climb over spans that were left out."""
         for _ in range(100):
             span = self.absent.get((trace, span))
-            if not span:
-                return -1
-            row = rows.get((trace, span))
-            if row is not None:
+            row = find(trace, span) if span else -1
+            if not span or row >= 0:
                 return row
         return -1
 
