@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from inspect import iscoroutinefunction
 from typing import Any
 
@@ -16,6 +17,8 @@ __all__ = ["load_test"]
 
 _MOST_CONCURRENT = 10_000
 _MOST_THREADS = 256
+#: Deviation from Little's law above which a point is annotated [1].
+_LITTLE = 0.10
 
 
 def load_test(
@@ -101,6 +104,10 @@ def load_test(
         latencies.append(sample)
         if point.client_limited:
             notes.append(f"{mode} {setting:g}: the generator may be the bottleneck (CPU {used:.2f})")
+        if abs(point.little_error) > _LITTLE:
+            notes.append(
+                f"{mode} {setting:g}: X R/N - 1 = {point.little_error:+.0%}: not stationary, or some requests starve"
+            )
     return LoadTest(_label(target), tuple(points), started, tuple(notes), tuple(latencies))
 
 
@@ -152,7 +159,8 @@ async def _http_step(
                 raise ProbeError(f"status {answer.status_code}")
 
         try:
-            await call()  # the first connection, and whether anybody is there at all
+            with suppress(ProbeError):  # an error status is an answer; the step counts it
+                await call()  # the first connection, and whether anybody is there at all
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ProbeError(f"{_label(url)} does not answer: {generators.reason(error)}") from None
         if mode == "closed":
