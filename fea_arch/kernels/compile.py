@@ -10,7 +10,7 @@ import functools
 import os
 import types
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, overload
 
 __all__ = ["kernel", "registered_kernels", "subroutine"]
 
@@ -58,8 +58,14 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
         return cast(Callable[..., Any], numba.jit(**settings)(function))
 
 
+@overload
+def kernel(function: F) -> F: ...
+@overload
 def kernel(
-    function: F | None = None, *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
+    *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
+) -> Callable[[F], F]: ...
+def kernel(
+    function: Any = None, *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
 ) -> Any:
     """Compile a function lazily with numba; run it interpreted when its work is small.
 
@@ -100,4 +106,4 @@ def kernel(
     call.compiled = compiled  # type: ignore[attr-defined]
     call.state = state  # type: ignore[attr-defined]
     _REGISTRY[f"{source.__module__}.{source.__qualname__}"] = call
-    return cast(F, call)
+    return call

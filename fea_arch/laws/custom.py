@@ -70,13 +70,20 @@ class Custom:
             try:
                 value = np.asarray(function(zero, *filled), float)
             except TypeError as error:
-                raise ModelError(f"cannot be called with (elongation, {len(filled)} parameters): {error}",
-                                 component="custom", field=what) from error
+                raise ModelError(
+                    f"cannot be called with (elongation, {len(filled)} parameters): {error}",
+                    component="custom",
+                    field=what,
+                ) from error
             if value.shape != zero.shape or not np.all(np.isfinite(value)):
                 raise ModelError("does not return a finite number per element at zero", component="custom", field=what)
             if what == "force" and np.any(np.abs(value) > 1e-9):
-                raise ModelError(f"is {value[np.argmax(np.abs(value))]:g} at zero elongation, not 0",
-                                 component="custom", field="force", fix="subtract the force at rest")
+                raise ModelError(
+                    f"is {value[np.argmax(np.abs(value))]:g} at zero elongation, not 0",
+                    component="custom",
+                    field="force",
+                    fix="subtract the force at rest",
+                )
 
     def size(self) -> int:
         """Return the number of elements."""
@@ -150,8 +157,9 @@ class Polynomial:
         if table.ndim != 2 or not np.all(np.isfinite(table)):
             raise ModelError("is not a finite (n, m) table", component="polynomial", field="coefficients")
         if not np.all(table[:, 0] > 0):
-            raise ModelError("the first column (initial stiffness) is not positive", component="polynomial",
-                             field="coefficients")
+            raise ModelError(
+                "the first column (initial stiffness) is not positive", component="polynomial", field="coefficients"
+            )
         table.setflags(write=False)
         object.__setattr__(self, "coefficients", table)
         slopes = table * np.arange(1, table.shape[1] + 1)

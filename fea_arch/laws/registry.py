@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 
 from fea_arch.laws.base import Law
+from fea_arch.laws.birth_death import BirthDeath
 from fea_arch.laws.custom import Custom, Polynomial
 from fea_arch.laws.elastic_plastic import ElasticPlastic
 from fea_arch.laws.linear import Linear
+from fea_arch.laws.mmc import MMC
 from fea_arch.laws.softening import ExponentialSoftening, LinearSoftening
 from fea_arch.laws.tension_only import TensionOnly
 
@@ -44,6 +46,25 @@ class Entry:
 
 _ENTRIES: dict[str, Entry] = {
     "linear": Entry(Linear, lambda: Linear(np.array([0.5, 2.0, 10.0])), (-4.0, 4.0)),
+    "mmc": Entry(MMC, lambda: MMC([0.1, 0.02, 0.5], [1, 4, 30], [1.0, 0.6, 2.0]), (0.0, 20.0)),
+    "bounded": Entry(BirthDeath, lambda: BirthDeath([[10.0], [5.0, 10.0, 15.0]], [4, 2], name="bounded"), (0.0, 3.5)),
+    "usl": Entry(
+        BirthDeath,
+        lambda: BirthDeath(
+            [[n / (0.1 * (1 + 0.05 * (n - 1) + 0.01 * n * (n - 1))) for n in range(1, c + 1)] for c in (6, 20)],
+            -1,
+            name="usl",
+        ),
+        (0.0, 12.0),
+    ),
+    "tabulated": Entry(
+        BirthDeath, lambda: BirthDeath([[9.0, 16.0, 20.0], [3.0, 5.0]], -1, name="tabulated"), (0.0, 6.0)
+    ),
+    "memory": Entry(
+        BirthDeath,
+        lambda: BirthDeath([[4.0, 8.0, 8.0, 6.0, 3.0], [2.0, 4.0, 4.0, 2.0, 1.0, 0.5]], 0, name="memory"),
+        (0.0, 4.5),
+    ),
     "elastic_plastic": Entry(
         ElasticPlastic, lambda: ElasticPlastic([1.0, 2.0, 1.0], [1.0, 3.0, 0.5], [0.0, 0.5, 2.0]), (-4.0, 4.0)
     ),

@@ -148,13 +148,19 @@ class LinearSoftening(_Damage):
         unloading: str = "secant",
     ) -> None:  # fmt: skip
         _fill(
-            self, "linear_softening", stiffness, peak=(peak, "positive"), final=(final, "positive"),
-            reached=(reached, "non-negative"), unloading=(unloading, ""),
+            self,
+            "linear_softening",
+            stiffness,
+            peak=(peak, "positive"),
+            final=(final, "positive"),
+            reached=(reached, "non-negative"),
+            unloading=(unloading, ""),
         )
         steep = np.flatnonzero(self.scale <= self.peak / self.k)
         if steep.size:
             raise ModelError(
-                f"entry {steep[0]} is not beyond the elongation at the peak", component="linear_softening",
+                f"entry {steep[0]} is not beyond the elongation at the peak",
+                component="linear_softening",
                 field="final",
                 fix="pass an elongation larger than peak / stiffness",
             )
@@ -222,14 +228,21 @@ class ExponentialSoftening(_Damage):
         unloading: str = "secant",
     ) -> None:  # fmt: skip
         _fill(
-            self, "exponential_softening", stiffness, peak=(peak, "positive"),
-            fracture_energy=(fracture_energy, "positive"), reached=(reached, "non-negative"), unloading=(unloading, ""),
+            self,
+            "exponential_softening",
+            stiffness,
+            peak=(peak, "positive"),
+            fracture_energy=(fracture_energy, "positive"),
+            reached=(reached, "non-negative"),
+            unloading=(unloading, ""),
         )
         brittle = np.flatnonzero(self.peak**2 >= self.k * self.scale)
         if brittle.size:
             raise ModelError(
-                f"entry {brittle[0]} is too small: the element snaps back by itself", component="exponential_softening",
-                field="fracture_energy", fix="pass more than peak^2 / stiffness",
+                f"entry {brittle[0]} is too small: the element snaps back by itself",
+                component="exponential_softening",
+                field="fracture_energy",
+                fix="pass more than peak^2 / stiffness",
             )
 
     def take(self, index: NDArray[np.int64]) -> ExponentialSoftening:

@@ -256,7 +256,9 @@ class Mesh:
         try:
             rows = csr_array(A, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise ModelError("A is not a numeric matrix", field="A", fix="pass an (n_elements, n_nodes) array") from error
+            raise ModelError(
+                "A is not a numeric matrix", field="A", fix="pass an (n_elements, n_nodes) array"
+            ) from error
         rows.sum_duplicates()
         rows.eliminate_zeros()
         if not np.all(np.isfinite(rows.data)):
@@ -271,7 +273,9 @@ class Mesh:
             raise ModelError("laws do not cover every element exactly once", field="laws")
         for law, elements in pairs:
             if law.size() != len(elements):
-                raise ModelError(f"law {law.name!r} has {law.size()} parameters for {len(elements)} elements", field="laws")
+                raise ModelError(
+                    f"law {law.name!r} has {law.size()} parameters for {len(elements)} elements", field="laws"
+                )
         ingress = np.full(n_elements, -1, np.int64)
         owner = np.repeat(everything, np.diff(rows.indptr))
         plus = np.flatnonzero(rows.data > 0)[::-1]
@@ -294,7 +298,9 @@ class Mesh:
 def _supports(supports: Sequence[int], n_nodes: int) -> Index:
     fixed = np.unique(np.asarray(supports, np.int64).reshape(-1))
     if fixed.size and (fixed[0] < 0 or fixed[-1] >= n_nodes):
-        raise ModelError(f"support {fixed[0] if fixed[0] < 0 else fixed[-1]} is outside 0..{n_nodes - 1}", field="supports")
+        raise ModelError(
+            f"support {fixed[0] if fixed[0] < 0 else fixed[-1]} is outside 0..{n_nodes - 1}", field="supports"
+        )
     return _frozen(fixed, np.int64)
 
 

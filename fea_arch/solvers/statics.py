@@ -1,0 +1,334 @@
+"""Equilibrium of an architecture: flows, waits and responses, by alternating sweeps until nothing moves.
+
+One sweep down gives the flows (callers first), one sweep up the response times (callees first). Without feedback that
+is the answer; time-outs with retries, bounded queues, shared hosts, balancers that follow the queue and bounded pools
+of callers feed back and the sweeps are repeated from the unloaded state, which leads to the lower (stable) branch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fea_arch.errors import ConvergenceError
+from fea_arch.kernels.erlang import erlang_c
+from fea_arch.kernels.finite_source import finite_source
+from fea_arch.kernels.response import sweep_response
+from fea_arch.kernels.traffic import sweep_traffic
+from fea_arch.solvers.network import Array, Network
+
+__all__ = ["NetworkState", "solve_network"]
+
+
+@dataclass(eq=False)
+class NetworkState:
+    """Everything that a solve knows, per component (n,) and per sorted edge (n_edges,).
+
+    ``limiting`` is the number of the component (or ``n + host``) that has no equilibrium, or -1.
+    """
+
+    network: Network
+    load_factor: float
+    external: Array
+    arrivals: Array
+    admitted: Array
+    service: Array
+    hold: Array
+    hold_scv: Array
+    wait: Array
+    response: Array
+    variance: Array
+    success: Array
+    utilisation: Array
+    wait_scale: Array
+    edge_time: Array
+    edge_attempts: Array
+    edge_fail: Array
+    calls: Array
+    host_utilisation: Array
+    limiting: int = -1
+    sweeps: int = 0
+    residual: float = 0.0
+
+
+def _fresh(network: Network, external: Array, load_factor: float) -> NetworkState:
+    n, m = network.n, network.target.size
+    return NetworkState(
+        network=network,
+        load_factor=load_factor,
+        external=external,
+        arrivals=np.zeros(n),
+        admitted=np.ones(n),
+        service=network.service.copy(),
+        hold=np.zeros(n),
+        hold_scv=np.ones(n),
+        wait=np.zeros(n),
+        response=np.zeros(n),
+        variance=np.zeros(n),
+        success=np.ones(n),
+        utilisation=np.zeros(n),
+        wait_scale=np.ones(n),
+        edge_time=np.zeros(m),
+        edge_attempts=np.ones(m),
+        edge_fail=np.zeros(m),
+        calls=network.calls.copy(),
+        host_utilisation=np.zeros(len(network.arch.hosts)),
+    )
+
+
+def solve_network(
+    network: Network,
+    external: Array | None = None,
+    *,
+    load_factor: float = 1.0,
+    tol: float = 1e-11,
+    max_sweeps: int = 400,
+    blocked: Array | None = None,
+) -> NetworkState:
+    """Solve the static equilibrium of the lower branch.
+
+    Parameters
+    ----------
+    network : Network
+    external : (n,) float64, optional
+        Arrivals from outside [1/s]; default the open loads of the architecture.
+    load_factor : float
+        Multiple of ``external`` [1].
+    tol : float
+        Relative change at which the sweeps stop [1].
+    max_sweeps : int
+        Bound on the sweeps.
+    blocked : (n,) bool, optional
+        Components that answer nothing (removed, broken).
+
+    Returns
+    -------
+    NetworkState
+        With ``limiting >= 0`` where no equilibrium exists; then the state is that of the last sweep.
+
+    Raises
+    ------
+    ConvergenceError
+        If the sweeps do not settle; names the components that still move.
+    """
+    base = network.external if external is None else external
+    state = _fresh(network, base * load_factor, load_factor)
+    dead = ~network.available if blocked is None else (~network.available | np.asarray(blocked, bool))
+    feedback = _feedback(network)
+    admit_limit = np.where(dead, 0.0, 1.0)
+    state.admitted = admit_limit.copy()
+    in_source = network.source[network.in_edge]
+    plain = (network.law == 0) & (network.places < 0)
+    change = np.inf
+    for sweep in range(1, max_sweeps + 1):
+        state.sweeps = sweep
+        ratio = (state.calls * state.edge_attempts)[network.in_edge]
+        before = state.arrivals.copy()
+        left = sweep_traffic(
+            network.order,
+            network.start,
+            network.in_ptr,
+            in_source,
+            ratio,
+            state.external,
+            state.admitted,
+            state.arrivals,
+            1e-14,
+        )
+        if not left < 1e-9:
+            state.limiting = _loop_culprit(network, state)
+            return state
+        change = _relative(state.arrivals, before)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            limited = np.where(state.arrivals > network.rate_limit, network.rate_limit / state.arrivals, 1.0)
+        admit_limit = np.where(dead, 0.0, limited)
+        change = max(change, _share_host(network, state))
+        if state.limiting >= network.n:
+            return state
+        before = state.response.copy()
+        old_admitted, old_attempts = state.admitted.copy(), state.edge_attempts.copy()
+        unstable, cycle = _respond(network, state, admit_limit)
+        state.limiting = unstable
+        if unstable >= 0 and (not feedback or network.sync.sum() == 0):
+            return state
+        change = max(change, _relative(state.response, before), float(cycle))
+        change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
+        if not feedback:
+            change = 0.0 if sweep > 1 or not _moves(state, old_admitted) else change
+            if change == 0.0:
+                break
+            continue
+        if network.blocking.any() and network.sync.any():
+            change = max(
+                change,
+                finite_source(
+                    network.in_ptr,
+                    network.in_edge,
+                    network.source,
+                    state.calls,
+                    network.sync,
+                    state.edge_attempts,
+                    state.arrivals,
+                    state.admitted,
+                    network.servers,
+                    network.replicas,
+                    network.blocking,
+                    plain,
+                    state.hold,
+                    state.wait,
+                    state.response,
+                    state.wait_scale,
+                ),
+            )
+        change = max(change, _rebalance(network, state))
+        if change <= tol:
+            break
+    else:
+        if change > 1e-6 and state.limiting < 0:
+            moving = np.argsort(-np.abs(state.response - before) / np.maximum(state.response, 1e-300))[:3]
+            raise ConvergenceError(
+                f"the static sweeps did not settle in {max_sweeps} rounds (relative change {change:.2g})",
+                partial=state,
+                worst=tuple(network.names[i] for i in moving),
+                residual=change,
+            )
+    state.residual = _residual(network, state)
+    return state
+
+
+def _feedback(network: Network) -> bool:
+    pools = bool((network.blocking[network.source] & network.sync & (network.servers[network.source] < 10_000)).any())
+    return bool(
+        pools
+        or (network.retries > 0).any()
+        or (network.places >= 0).any()
+        or (network.law == 2).any()
+        or (network.host >= 0).any()
+        or (network.policy == 3).any()
+        or np.isfinite(network.rate_limit).any()
+    )
+
+
+def _moves(state: NetworkState, old: Array) -> bool:
+    return bool((state.admitted != old).any())
+
+
+def _largest(values: Array) -> float:
+    return float(np.abs(values).max(initial=0.0))
+
+
+def _relative(new: Array, old: Array) -> float:
+    return float((np.abs(new - old) / np.maximum(np.abs(new), 1e-12)).max(initial=0.0))
+
+
+def _respond(network: Network, state: NetworkState, admit_limit: Array) -> tuple[int, float]:
+    unstable, cycle = sweep_response(
+        network.order,
+        network.start,
+        network.ptr,
+        network.target,
+        state.calls,
+        network.sync,
+        network.latency,
+        network.timeout,
+        network.retries,
+        network.backoff,
+        network.budget,
+        network.stage,
+        network.required,
+        state.arrivals,
+        state.service,
+        network.scv,
+        network.servers,
+        network.replicas,
+        network.spread,
+        network.blocking,
+        network.places,
+        network.law,
+        network.rate_first,
+        network.rates,
+        network.arrival_scv,
+        state.wait_scale,
+        admit_limit,
+        state.hold,
+        state.hold_scv,
+        state.wait,
+        state.response,
+        state.variance,
+        state.success,
+        state.admitted,
+        state.utilisation,
+        state.edge_time,
+        state.edge_attempts,
+        state.edge_fail,
+        1e-12,
+    )
+    return int(unstable), float(cycle)
+
+
+def _share_host(network: Network, state: NetworkState) -> float:
+    """Stretch the CPU part of each service by the processor sharing of its host."""
+    hosts = network.arch.hosts
+    if not hosts or not (network.host >= 0).any():
+        return 0.0
+    on = network.host >= 0
+    demand = state.arrivals * state.admitted * network.cpu
+    load = np.bincount(network.host[on], demand[on], len(hosts))
+    cpus = np.array([h.cpus for h in hosts])
+    state.host_utilisation = load / cpus
+    if (state.host_utilisation >= 1.0 - 1e-12).any():
+        state.limiting = network.n + int(np.argmax(state.host_utilisation))
+        return 0.0
+    whole = np.maximum(np.floor(cpus), 1.0).astype(np.int64)
+    scaled = load * whole / cpus  # a fractional host is a slower one with whole processors
+    queue = np.zeros(len(hosts))
+    erlang_c(whole, scaled, queue)
+    stretch = (1.0 + queue / (whole * (1.0 - scaled / whole))) * whole / cpus
+    new = network.service.copy()
+    new[on] += network.cpu[on] * (stretch[network.host[on]] - 1.0)
+    change = _relative(new, state.service)
+    state.service = 0.5 * (new + state.service) if state.sweeps > 20 else new
+    return change
+
+
+def _rebalance(network: Network, state: NetworkState) -> float:
+    """Split the calls of least-outstanding balancers so that all targets hold the same number (compatibility)."""
+    edges = np.flatnonzero(network.policy == 3)
+    if not edges.size:
+        return 0.0
+    worst = 0.0
+    for group in np.unique(network.group[edges]):
+        member = edges[network.group[edges] == group]
+        target = network.target[member]
+        total = network.calls[member].sum()
+        slots = network.servers[target] * network.replicas[target]
+        residence = state.wait[target] + state.hold[target]
+        with np.errstate(divide="ignore"):
+            weight = np.where(network.available[target], slots / np.maximum(residence * slots, 1e-300), 0.0)
+        new = total * weight / weight.sum() if weight.sum() > 0 else network.calls[member]
+        step = 0.5 * (new - state.calls[member])
+        state.calls[member] += step
+        worst = max(worst, float(np.abs(step).max()) / total)
+    return worst
+
+
+def _loop_culprit(network: Network, state: NetworkState) -> int:
+    sizes = np.diff(network.start)
+    cycles = np.flatnonzero(sizes > 1)
+    if not cycles.size:
+        loops = np.flatnonzero(network.source == network.target)
+        return int(network.source[loops[0]]) if loops.size else 0
+    members = np.concatenate([network.order[network.start[k] : network.start[k + 1]] for k in cycles])
+    return int(members[np.argmax(state.arrivals[members])])
+
+
+def _residual(network: Network, state: NetworkState) -> float:
+    """Largest relative violation of flow conservation [1]."""
+    flow = state.arrivals * state.admitted
+    given = state.external + np.bincount(
+        network.target, flow[network.source] * state.calls * state.edge_attempts, network.n
+    )
+    return float(
+        (np.abs(given - state.arrivals) / np.maximum(state.arrivals.max(initial=0.0), 1e-300)).max(initial=0.0)
+    )
