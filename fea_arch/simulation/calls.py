@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fea_arch.kernels.compile import subroutine
 from fea_arch.simulation import columns as k
-from fea_arch.simulation.columns import State
+from fea_arch.simulation.columns import Floats, Ints
 from fea_arch.simulation.event_queue import exponential, now_do, pack, schedule, uniform
 from fea_arch.simulation.stations import backoff, detach, free_job, new_job, observe, touch
 
@@ -12,339 +12,362 @@ __all__ = ["advance", "drop_calls", "finish", "resolve", "send_async", "try_call
 
 
 @subroutine
-def _repeats(s: State, site: int) -> int:
+def _repeats(I: Ints, F: Floats, site: int) -> int:
     """Draw how often a site is called: the whole part, and one more with the probability of the rest."""
-    calls = s.site_f[site, k.S_CALLS]
+    calls = F[I[k.SITE_F] + k.N_SITE_F * site + k.S_CALLS]
     n = int(calls)
     rest = calls - n
-    if rest > 0.0 and uniform(s) < rest:
+    if rest > 0.0 and uniform(I, F) < rest:
         n += 1
     return n
 
 
 @subroutine
-def _new_call(s: State, j: int, site: int, left: int) -> int:
-    c = s.count[k.FREE_CALL]
-    s.count[k.FREE_CALL] = s.call[c, k.C_NEXT]
-    s.count[k.CALLS] += 1
-    s.call[c, k.C_JOB] = j
-    s.call[c, k.C_SITE] = site
-    s.call[c, k.C_CHILD] = -1
-    s.call[c, k.C_TRIES] = 0
-    s.call[c, k.C_LEFT] = left
-    s.call[c, k.C_TRIAL] = 0
-    s.call[c, k.C_EDGE] = -1
-    s.call[c, k.C_PREV] = -1
-    s.call[c, k.C_NEXT] = -1
+def _new_call(I: Ints, F: Floats, j: int, site: int, left: int) -> int:
+    c = I[k.FREE_CALL]
+    I[k.FREE_CALL] = I[I[k.CALL] + k.N_CALL * c + k.C_NEXT]
+    I[k.CALLS] += 1
+    I[I[k.CALL] + k.N_CALL * c + k.C_JOB] = j
+    I[I[k.CALL] + k.N_CALL * c + k.C_SITE] = site
+    I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = -1
+    I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
+    I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] = left
+    I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 0
+    I[I[k.CALL] + k.N_CALL * c + k.C_EDGE] = -1
+    I[I[k.CALL] + k.N_CALL * c + k.C_PREV] = -1
+    I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = -1
     if j >= 0:
-        head = s.job[j, k.J_CALLS]
-        s.call[c, k.C_NEXT] = head
+        head = I[I[k.JOB] + k.N_JOB * j + k.J_CALLS]
+        I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = head
         if head >= 0:
-            s.call[head, k.C_PREV] = c
-        s.job[j, k.J_CALLS] = c
-    now_do(s, pack(k.E_TRY, c, s.call[c, k.C_GEN]))
+            I[I[k.CALL] + k.N_CALL * head + k.C_PREV] = c
+        I[I[k.JOB] + k.N_JOB * j + k.J_CALLS] = c
+    now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
     return c
 
 
 @subroutine
-def _free_call(s: State, c: int) -> None:
-    j = s.call[c, k.C_JOB]
+def _free_call(I: Ints, F: Floats, c: int) -> None:
+    j = I[I[k.CALL] + k.N_CALL * c + k.C_JOB]
     if j >= 0:
-        before, after = s.call[c, k.C_PREV], s.call[c, k.C_NEXT]
+        before, after = I[I[k.CALL] + k.N_CALL * c + k.C_PREV], I[I[k.CALL] + k.N_CALL * c + k.C_NEXT]
         if before >= 0:
-            s.call[before, k.C_NEXT] = after
+            I[I[k.CALL] + k.N_CALL * before + k.C_NEXT] = after
         else:
-            s.job[j, k.J_CALLS] = after
+            I[I[k.JOB] + k.N_JOB * j + k.J_CALLS] = after
         if after >= 0:
-            s.call[after, k.C_PREV] = before
-    if s.call[c, k.C_TRIAL] == 1:
-        s.target[s.call[c, k.C_EDGE], k.T_TRIAL] = 0
-    s.call[c, k.C_GEN] = (s.call[c, k.C_GEN] + 1) & k.GEN_MASK
-    s.call[c, k.C_NEXT] = s.count[k.FREE_CALL]
-    s.count[k.FREE_CALL] = c
-    s.count[k.CALLS] -= 1
+            I[I[k.CALL] + k.N_CALL * after + k.C_PREV] = before
+    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] == 1:
+        I[I[k.TARGET] + k.N_TARGET * (I[I[k.CALL] + k.N_CALL * c + k.C_EDGE]) + k.T_TRIAL] = 0
+    I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
+    I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = I[k.FREE_CALL]
+    I[k.FREE_CALL] = c
+    I[k.CALLS] -= 1
 
 
 @subroutine
-def send_async(s: State, i: int) -> None:
+def send_async(I: Ints, F: Floats, i: int) -> None:
     """Send the events of a component; nobody waits for them."""
-    first = s.comp[i, k.K_ASYNC]
-    for site in range(first, first + s.comp[i, k.K_ASYNCS]):
-        for _ in range(_repeats(s, site)):
-            _new_call(s, -1, site, 0)
+    first = I[I[k.COMP] + k.N_COMP * i + k.K_ASYNC]
+    for site in range(first, first + I[I[k.COMP] + k.N_COMP * i + k.K_ASYNCS]):
+        for _ in range(_repeats(I, F, site)):
+            _new_call(I, F, -1, site, 0)
 
 
 @subroutine
-def finish(s: State, j: int, why: int) -> None:
+def finish(I: Ints, F: Floats, j: int, why: int) -> None:
     """Answer a request that is inside a component: with success or with an error."""
-    i = s.job[j, k.J_COMP]
-    detach(s, j)
-    s.job[j, k.J_FAIL] = why
+    i = I[I[k.JOB] + k.N_JOB * j + k.J_COMP]
+    detach(I, F, j)
+    I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] = why
     if why == k.OK:
-        s.stat[i, k.Q_SERVED] += 1
-        time = s.clock[k.NOW] - s.job_f[j, k.F_ARRIVE]
-        s.stat_f[i, k.A_RESPONSE] += time
-        if s.job[j, k.J_LOAD] < 0 and s.count[k.COUNTING]:
-            observe(s, s.comp[i, k.K_HIST], time)
+        I[I[k.STAT] + k.N_STAT * i + k.Q_SERVED] += 1
+        time = F[k.NOW] - F[I[k.JOB_F] + k.N_JOB_F * j + k.F_ARRIVE]
+        F[I[k.STAT_F] + k.N_STAT_F * i + k.A_RESPONSE] += time
+        if I[I[k.JOB] + k.N_JOB * j + k.J_LOAD] < 0 and I[k.COUNTING]:
+            observe(I, F, I[I[k.COMP] + k.N_COMP * i + k.K_HIST], time)
     else:
-        s.stat[i, k.Q_FAILED] += 1
-    answer(s, j)
+        I[I[k.STAT] + k.N_STAT * i + k.Q_FAILED] += 1
+    answer(I, F, j)
 
 
 @subroutine
-def answer(s: State, j: int) -> None:
+def answer(I: Ints, F: Floats, j: int) -> None:
     """Carry the outcome of a request to who waits for it."""
-    s.job[j, k.J_STATE] = k.ANSWERING
-    load = s.job[j, k.J_LOAD]
+    I[I[k.JOB] + k.N_JOB * j + k.J_STATE] = k.ANSWERING
+    load = I[I[k.JOB] + k.N_JOB * j + k.J_LOAD]
     if load >= 0:
-        _close_books(s, j, load)
-        if s.load[load, k.L_USERS] > 0:
-            think = s.load_f[load, k.L_THINK]
+        _close_books(I, F, j, load)
+        if I[I[k.LOAD] + k.N_LOAD * load + k.L_USERS] > 0:
+            think = F[I[k.LOAD_F] + k.N_LOAD_F * load + k.L_THINK]
             code = pack(k.E_THINK, load, 0)
             if think > 0.0:
-                schedule(s, s.clock[k.NOW] + think * exponential(s), code)
+                schedule(I, F, F[k.NOW] + think * exponential(I, F), code)
             else:
-                now_do(s, code)
-        free_job(s, j)
+                now_do(I, F, code)
+        free_job(I, F, j)
         return
-    c = s.job[j, k.J_CALL]
+    c = I[I[k.JOB] + k.N_JOB * j + k.J_CALL]
     if c < 0:
-        free_job(s, j)
+        free_job(I, F, j)
         return
-    latency = s.site_f[s.call[c, k.C_SITE], k.S_LATENCY]
-    code = pack(k.E_ANSWER, j, s.job[j, k.J_GEN])
+    latency = F[I[k.SITE_F] + k.N_SITE_F * (I[I[k.CALL] + k.N_CALL * c + k.C_SITE]) + k.S_LATENCY]
+    code = pack(k.E_ANSWER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN])
     if latency > 0.0:
-        schedule(s, s.clock[k.NOW] + 0.5 * latency, code)
+        schedule(I, F, F[k.NOW] + 0.5 * latency, code)
     else:
-        now_do(s, code)
+        now_do(I, F, code)
 
 
 @subroutine
-def _close_books(s: State, j: int, load: int) -> None:
-    why = s.job[j, k.J_FAIL]
-    time = s.clock[k.NOW] - s.job_f[j, k.F_ARRIVE]
-    good = why == k.OK and time <= s.clock[k.OBJECTIVE]
-    rows = s.flow.shape[0]
+def _close_books(I: Ints, F: Floats, j: int, load: int) -> None:
+    why = I[I[k.JOB] + k.N_JOB * j + k.J_FAIL]
+    time = F[k.NOW] - F[I[k.JOB_F] + k.N_JOB_F * j + k.F_ARRIVE]
+    good = why == k.OK and time <= F[k.OBJECTIVE]
+    rows = I[k.ROOM_FLOW]
     if rows > 0:
-        at = min(int(s.clock[k.NOW] / s.clock[k.DT]), rows - 1)
-        s.flow[at, 1] += 1 if why == k.OK else 0
-        s.flow[at, 2] += 1 if good else 0
-    if s.job[j, k.J_COUNTED] == 0:
+        at = min(int(F[k.NOW] / F[k.DT]), rows - 1)
+        I[I[k.FLOW] + 3 * at + 1] += 1 if why == k.OK else 0
+        I[I[k.FLOW] + 3 * at + 2] += 1 if good else 0
+    if I[I[k.JOB] + k.N_JOB * j + k.J_COUNTED] == 0:
         return
     if why == k.OK:
-        s.book[load, k.B_SERVED] += 1
+        I[I[k.BOOK] + k.N_BOOK * load + k.B_SERVED] += 1
         if good:
-            s.book[load, k.B_GOOD] += 1
-        observe(s, s.comp[s.load[load, k.L_ENTRY], k.K_HIST], time)
-        observe(s, load, time)
+            I[I[k.BOOK] + k.N_BOOK * load + k.B_GOOD] += 1
+        observe(I, F, I[I[k.COMP] + k.N_COMP * (I[I[k.LOAD] + k.N_LOAD * load + k.L_ENTRY]) + k.K_HIST], time)
+        observe(I, F, load, time)
     elif why == k.TIMED_OUT:
-        s.book[load, k.B_TIMED_OUT] += 1
+        I[I[k.BOOK] + k.N_BOOK * load + k.B_TIMED_OUT] += 1
     elif why == k.REJECTED:
-        s.book[load, k.B_REJECTED] += 1
+        I[I[k.BOOK] + k.N_BOOK * load + k.B_REJECTED] += 1
     else:
-        s.book[load, k.B_FAILED] += 1
+        I[I[k.BOOK] + k.N_BOOK * load + k.B_FAILED] += 1
 
 
 @subroutine
-def advance(s: State, j: int) -> None:
+def advance(I: Ints, F: Floats, j: int) -> None:
     """Start the next step of calls of a request, or answer it when there is none."""
-    i = s.job[j, k.J_COMP]
-    first, steps = s.comp[i, k.K_STEP], s.comp[i, k.K_STEPS]
-    while s.job[j, k.J_STEP] < steps:
-        at = first + s.job[j, k.J_STEP]
-        s.job[j, k.J_STEP] += 1
-        begin, n = s.step[at, 0], s.step[at, 1]
+    i = I[I[k.JOB] + k.N_JOB * j + k.J_COMP]
+    first, steps = I[I[k.COMP] + k.N_COMP * i + k.K_STEP], I[I[k.COMP] + k.N_COMP * i + k.K_STEPS]
+    while I[I[k.JOB] + k.N_JOB * j + k.J_STEP] < steps:
+        at = first + I[I[k.JOB] + k.N_JOB * j + k.J_STEP]
+        I[I[k.JOB] + k.N_JOB * j + k.J_STEP] += 1
+        begin, n = I[I[k.STEP] + 2 * at + 0], I[I[k.STEP] + 2 * at + 1]
         pending = 0
         for site in range(begin, begin + n):
-            repeats = _repeats(s, site)
+            repeats = _repeats(I, F, site)
             if repeats > 0:
-                _new_call(s, j, site, repeats - 1)
+                _new_call(I, F, j, site, repeats - 1)
                 pending += 1
         if pending > 0:
-            s.job[j, k.J_PENDING] = pending
+            I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] = pending
             return
-    finish(s, j, k.OK)
+    finish(I, F, j, k.OK)
 
 
 @subroutine
-def drop_calls(s: State, j: int) -> None:
+def drop_calls(I: Ints, F: Floats, j: int) -> None:
     """Give up all calls of a request that ends early; callees work on unless the call is cancelled."""
-    c = s.job[j, k.J_CALLS]
+    c = I[I[k.JOB] + k.N_JOB * j + k.J_CALLS]
     while c >= 0:
-        nxt = s.call[c, k.C_NEXT]
-        _orphan(s, c)
-        _free_call(s, c)
+        nxt = I[I[k.CALL] + k.N_CALL * c + k.C_NEXT]
+        _orphan(I, F, c)
+        _free_call(I, F, c)
         c = nxt
 
 
 @subroutine
-def _orphan(s: State, c: int) -> None:
-    child = s.call[c, k.C_CHILD]
+def _orphan(I: Ints, F: Floats, c: int) -> None:
+    child = I[I[k.CALL] + k.N_CALL * c + k.C_CHILD]
     if child >= 0:
-        s.job[child, k.J_CALL] = -1
-        s.call[c, k.C_CHILD] = -1
-        if s.site[s.call[c, k.C_SITE], k.S_CANCEL] == 1:
-            now_do(s, pack(k.E_CANCEL, child, s.job[child, k.J_GEN]))
+        I[I[k.JOB] + k.N_JOB * child + k.J_CALL] = -1
+        I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = -1
+        if I[I[k.SITE] + k.N_SITE * (I[I[k.CALL] + k.N_CALL * c + k.C_SITE]) + k.S_CANCEL] == 1:
+            now_do(I, F, pack(k.E_CANCEL, child, I[I[k.JOB] + k.N_JOB * child + k.J_GEN]))
 
 
 @subroutine
-def _pick_target(s: State, site: int) -> int:
-    first, n = s.site[site, k.S_TARGET], s.site[site, k.S_TARGETS]
+def _pick_target(I: Ints, F: Floats, site: int) -> int:
+    first, n = I[I[k.SITE] + k.N_SITE * site + k.S_TARGET], I[I[k.SITE] + k.N_SITE * site + k.S_TARGETS]
     if n == 1:
         return first
-    policy = s.site[site, k.S_POLICY]
+    policy = I[I[k.SITE] + k.N_SITE * site + k.S_POLICY]
     if policy == 2:
-        x, last = uniform(s), first
+        x, last = uniform(I, F), first
         for t in range(first, first + n):
-            if s.target_f[t, k.T_WEIGHT] > 0.0:
+            if F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_WEIGHT] > 0.0:
                 last = t
-                x -= s.target_f[t, k.T_WEIGHT]
+                x -= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_WEIGHT]
                 if x < 0.0:
                     return t
         return last
-    turn = s.site[site, k.S_TURN]
-    s.site[site, k.S_TURN] = turn + 1 if turn + 1 < n else 0
+    turn = I[I[k.SITE] + k.N_SITE * site + k.S_TURN]
+    I[I[k.SITE] + k.N_SITE * site + k.S_TURN] = turn + 1 if turn + 1 < n else 0
     if policy != 3:
         return first + turn
     best = first + turn
     for step in range(1, n):
         t = first + (turn + step) % n
-        if s.stat[s.target[t, k.T_COMP], k.Q_OPEN] < s.stat[s.target[best, k.T_COMP], k.Q_OPEN]:
+        if (
+            I[I[k.STAT] + k.N_STAT * (I[I[k.TARGET] + k.N_TARGET * t + k.T_COMP]) + k.Q_OPEN]
+            < I[I[k.STAT] + k.N_STAT * (I[I[k.TARGET] + k.N_TARGET * best + k.T_COMP]) + k.Q_OPEN]
+        ):
             best = t
     return best
 
 
 @subroutine
-def _breaker_lets(s: State, c: int, t: int) -> bool:
-    state = s.target[t, k.T_STATE]
+def _clear(I: Ints, F: Floats, t: int) -> None:
+    """Empty the window of a breaker."""
+    first = I[k.BUCKET] + 3 * k.BUCKETS * t
+    for b in range(first, first + 3 * k.BUCKETS):
+        I[b] = 0
+
+
+@subroutine
+def _breaker_lets(I: Ints, F: Floats, c: int, t: int) -> bool:
+    state = I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE]
     if state == 0:
         return True
-    if state == 1 and s.clock[k.NOW] >= s.target_f[t, k.T_UNTIL]:
+    if state == 1 and F[k.NOW] >= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL]:
         state = 2
-        s.target[t, k.T_STATE] = 2
-        s.target[t, k.T_TRIAL] = 0
-    if state == 2 and s.target[t, k.T_TRIAL] == 0:
-        s.target[t, k.T_TRIAL] = 1
-        s.call[c, k.C_TRIAL] = 1
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 2
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 0
+    if state == 2 and I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] == 0:
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 1
+        I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 1
         return True
     return False
 
 
 @subroutine
-def _breaker_learns(s: State, c: int, t: int, failed: bool) -> None:
+def _breaker_learns(I: Ints, F: Floats, c: int, t: int, failed: bool) -> None:
     """Book the outcome of a try in a window of ten buckets and open or close the breaker."""
-    if s.call[c, k.C_TRIAL] == 1:
-        s.call[c, k.C_TRIAL] = 0
-        s.target[t, k.T_TRIAL] = 0
-        s.target[t, k.T_STATE] = 1 if failed else 0
-        s.target_f[t, k.T_UNTIL] = s.clock[k.NOW] + s.target_f[t, k.T_OPEN]
-        s.bucket[t] = 0
+    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] == 1:
+        I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 0
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 0
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 1 if failed else 0
+        F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL] = F[k.NOW] + F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_OPEN]
+        _clear(I, F, t)
         return
-    if s.target[t, k.T_STATE] != 0:
+    if I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] != 0:
         return
-    serial = int(s.clock[k.NOW] * k.BUCKETS / s.target_f[t, k.T_WINDOW])
+    serial = int(F[k.NOW] * k.BUCKETS / F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_WINDOW])
     at = serial % k.BUCKETS
-    if s.bucket[t, at, 0] != serial + 1:
-        s.bucket[t, at, 0] = serial + 1
-        s.bucket[t, at, 1] = 0
-        s.bucket[t, at, 2] = 0
-    s.bucket[t, at, 1] += 1
-    s.bucket[t, at, 2] += 1 if failed else 0
+    if I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 0] != serial + 1:
+        I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 0] = serial + 1
+        I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 1] = 0
+        I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 2] = 0
+    I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 1] += 1
+    I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 2] += 1 if failed else 0
     if not failed:
         return
     calls, errors = 0, 0
     for b in range(k.BUCKETS):
-        if s.bucket[t, b, 0] > serial + 1 - k.BUCKETS:
-            calls += s.bucket[t, b, 1]
-            errors += s.bucket[t, b, 2]
-    if calls >= s.target[t, k.T_MINIMUM] and errors >= s.target_f[t, k.T_SHARE] * calls:
-        s.target[t, k.T_STATE] = 1
-        s.target_f[t, k.T_UNTIL] = s.clock[k.NOW] + s.target_f[t, k.T_OPEN]
-        s.bucket[t] = 0
+        if I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 0] > serial + 1 - k.BUCKETS:
+            calls += I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 1]
+            errors += I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 2]
+    if (
+        calls >= I[I[k.TARGET] + k.N_TARGET * t + k.T_MINIMUM]
+        and errors >= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_SHARE] * calls
+    ):
+        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 1
+        F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL] = F[k.NOW] + F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_OPEN]
+        _clear(I, F, t)
 
 
 @subroutine
-def try_call(s: State, c: int) -> None:
+def try_call(I: Ints, F: Floats, c: int) -> None:
     """Send a request to a callee."""
-    site = s.call[c, k.C_SITE]
-    t = _pick_target(s, site)
-    s.call[c, k.C_EDGE] = t
-    if s.call[c, k.C_TRIES] == 0 and s.site_f[site, k.S_BUDGET] >= 0.0:
+    site = I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
+    t = _pick_target(I, F, site)
+    I[I[k.CALL] + k.N_CALL * c + k.C_EDGE] = t
+    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] == 0 and F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET] >= 0.0:
         # the bucket holds ten retries, so that a budget limits bursts of retries as well as their long-run share
-        s.site_f[site, k.S_TOKENS] = min(s.site_f[site, k.S_TOKENS] + s.site_f[site, k.S_BUDGET], 10.0)
-    if s.site[site, k.S_BREAKER] == 1 and not _breaker_lets(s, c, t):
-        _end_branch(s, c, k.BROKEN)
+        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] = min(
+            F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] + F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET], 10.0
+        )
+    if I[I[k.SITE] + k.N_SITE * site + k.S_BREAKER] == 1 and not _breaker_lets(I, F, c, t):
+        _end_branch(I, F, c, k.BROKEN)
         return
-    j = new_job(s, s.target[t, k.T_COMP], c, -1)
-    s.job[j, k.J_EDGE] = t
-    s.call[c, k.C_CHILD] = j
-    now = s.clock[k.NOW]
-    timeout, latency = s.site_f[site, k.S_TIMEOUT], s.site_f[site, k.S_LATENCY]
+    j = new_job(I, F, I[I[k.TARGET] + k.N_TARGET * t + k.T_COMP], c, -1)
+    I[I[k.JOB] + k.N_JOB * j + k.J_EDGE] = t
+    I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = j
+    now = F[k.NOW]
+    timeout, latency = (
+        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TIMEOUT],
+        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_LATENCY],
+    )
     if timeout > 0.0:
-        schedule(s, now + timeout, pack(k.E_TIMEOUT, c, s.call[c, k.C_GEN]))
+        schedule(I, F, now + timeout, pack(k.E_TIMEOUT, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
     if latency > 0.0:
-        schedule(s, now + 0.5 * latency, pack(k.E_DELIVER, j, s.job[j, k.J_GEN]))
+        schedule(I, F, now + 0.5 * latency, pack(k.E_DELIVER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN]))
     else:
-        now_do(s, pack(k.E_DELIVER, j, s.job[j, k.J_GEN]))
+        now_do(I, F, pack(k.E_DELIVER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN]))
 
 
 @subroutine
-def resolve(s: State, c: int, why: int) -> None:
+def resolve(I: Ints, F: Floats, c: int, why: int) -> None:
     """Take note of how a try ended: go on, try again, or give up."""
-    site = s.call[c, k.C_SITE]
+    site = I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
     if why == k.TIMED_OUT:
-        target = s.target[s.call[c, k.C_EDGE], k.T_COMP]
-        s.stat[target, k.Q_LOST] += 1
-    _orphan(s, c)
-    s.call[c, k.C_GEN] = (s.call[c, k.C_GEN] + 1) & k.GEN_MASK
-    if s.site[site, k.S_BREAKER] == 1:
-        _breaker_learns(s, c, s.call[c, k.C_EDGE], why != k.OK)
+        target = I[I[k.TARGET] + k.N_TARGET * (I[I[k.CALL] + k.N_CALL * c + k.C_EDGE]) + k.T_COMP]
+        I[I[k.STAT] + k.N_STAT * target + k.Q_LOST] += 1
+    _orphan(I, F, c)
+    I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
+    if I[I[k.SITE] + k.N_SITE * site + k.S_BREAKER] == 1:
+        _breaker_learns(I, F, c, I[I[k.CALL] + k.N_CALL * c + k.C_EDGE], why != k.OK)
     if why == k.OK:
-        if s.call[c, k.C_LEFT] > 0:
-            s.call[c, k.C_LEFT] -= 1
-            s.call[c, k.C_TRIES] = 0
-            now_do(s, pack(k.E_TRY, c, s.call[c, k.C_GEN]))
+        if I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] > 0:
+            I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] -= 1
+            I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
+            now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
         else:
-            _end_branch(s, c, k.OK)
+            _end_branch(I, F, c, k.OK)
         return
-    if s.call[c, k.C_TRIES] < s.site[site, k.S_RETRIES]:
+    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] < I[I[k.SITE] + k.N_SITE * site + k.S_RETRIES]:
         allowed = True
-        if s.site_f[site, k.S_BUDGET] >= 0.0:
-            allowed = s.site_f[site, k.S_TOKENS] >= 1.0
+        if F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET] >= 0.0:
+            allowed = F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] >= 1.0
             if allowed:
-                s.site_f[site, k.S_TOKENS] -= 1.0
+                F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] -= 1.0
         if allowed:
-            s.call[c, k.C_TRIES] += 1
-            code = pack(k.E_TRY, c, s.call[c, k.C_GEN])
-            pause = s.site_f[site, k.S_BACKOFF]
+            I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] += 1
+            code = pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN])
+            pause = F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BACKOFF]
             if pause > 0.0:
-                schedule(s, s.clock[k.NOW] + backoff(s, pause), code)
+                schedule(I, F, F[k.NOW] + backoff(I, F, pause), code)
             else:
-                now_do(s, code)
+                now_do(I, F, code)
             return
-    _end_branch(s, c, why)
+    _end_branch(I, F, c, why)
 
 
 @subroutine
-def _end_branch(s: State, c: int, why: int) -> None:
-    j, site = s.call[c, k.C_JOB], s.call[c, k.C_SITE]
-    if why != k.OK and s.site[site, k.S_REQUIRED] == 0 and s.call[c, k.C_LEFT] > 0:
+def _end_branch(I: Ints, F: Floats, c: int, why: int) -> None:
+    j, site = I[I[k.CALL] + k.N_CALL * c + k.C_JOB], I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
+    if (
+        why != k.OK
+        and I[I[k.SITE] + k.N_SITE * site + k.S_REQUIRED] == 0
+        and I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] > 0
+    ):
         # the fallback stands in for this call only; the other calls of the site are still made
-        s.call[c, k.C_LEFT] -= 1
-        s.call[c, k.C_TRIES] = 0
-        s.call[c, k.C_GEN] = (s.call[c, k.C_GEN] + 1) & k.GEN_MASK
-        now_do(s, pack(k.E_TRY, c, s.call[c, k.C_GEN]))
+        I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] -= 1
+        I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
+        I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
+        now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
         return
-    _free_call(s, c)
+    _free_call(I, F, c)
     if j < 0:
         return
-    if why != k.OK and s.site[site, k.S_REQUIRED] == 1:
+    if why != k.OK and I[I[k.SITE] + k.N_SITE * site + k.S_REQUIRED] == 1:
         # a rejection deeper down is a failure of this request, not a rejection of it
-        s.job[j, k.J_FAIL] = k.TIMED_OUT if why == k.TIMED_OUT else k.FAILED
-    s.job[j, k.J_PENDING] -= 1
-    if s.job[j, k.J_PENDING] == 0:
-        touch(s, s.job[j, k.J_COMP])
-        if s.job[j, k.J_FAIL] != k.OK:
-            finish(s, j, s.job[j, k.J_FAIL])
+        I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] = k.TIMED_OUT if why == k.TIMED_OUT else k.FAILED
+    I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] -= 1
+    if I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] == 0:
+        touch(I, F, I[I[k.JOB] + k.N_JOB * j + k.J_COMP])
+        if I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] != k.OK:
+            finish(I, F, j, I[I[k.JOB] + k.N_JOB * j + k.J_FAIL])
         else:
-            advance(s, j)
+            advance(I, F, j)

@@ -1,18 +1,19 @@
-"""Memory layout of the event simulation: which column of which array holds what.
+"""Memory layout of the event simulation: which column of which table holds what.
 
-The simulation keeps its whole state in a few arrays so that it can stop after any event, be resumed, and be copied to
-another process. Rows of ``job`` are requests at a component, rows of ``call`` are calls in progress; both are pools
-with a free list. Events are packed into one integer: kind, generation (stale events are recognised by it) and row.
+The whole state of a replication lives in two flat arrays, ``I`` (int64) and ``F`` (float64), so that it can stop after
+any event, be resumed and be copied to another process. Two arrays, because every array that is handed to a compiled
+function costs time in each call. The head of ``I`` holds counters, then the offset of every table and its rows; entry
+``(row, column)`` of a table is ``I[I[k.JOB] + k.N_JOB * row + k.J_STATE]``. Rows of ``job`` are requests at a
+component, rows of ``call`` are calls in progress; both are pools with a free list. Events are packed into one integer:
+kind, generation (stale events are recognised by it) and row.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["State"]
+__all__ = ["Floats", "Ints"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -160,7 +161,7 @@ N_LOAD_F = 4
 O_COMP = 0
 O_START, O_END, O_SHARE = range(3)
 
-# counters
+# counters, at the head of the int array, and behind them where each table begins (offset) and how many rows it has
 (
     N_HEAP,
     RING_HEAD,
@@ -178,7 +179,76 @@ O_START, O_END, O_SHARE = range(3)
     COUNTING,
 ) = range(14)
 N_COUNT = 14
-# clocks
+INT_TABLES = (
+    "ring heap_c job call comp rep pool step site target bucket load outage stat book hist flow".split()  # noqa: SIM905
+)
+FLOAT_TABLES = [
+    "heap_t",
+    "job_f",
+    "comp_f",
+    "pool_f",
+    "table",
+    "site_f",
+    "target_f",
+    "load_f",
+    "segment",
+    "outage_f",
+    "stat_f",
+    "series",
+    "uniforms",
+    "exponentials",
+    "normals",
+]
+(
+    RING,
+    HEAP_C,
+    JOB,
+    CALL,
+    COMP,
+    REP,
+    POOL,
+    STEP,
+    SITE,
+    TARGET,
+    BUCKET,
+    LOAD,
+    OUTAGE,
+    STAT,
+    BOOK,
+    HIST,
+    FLOW,
+    HEAP_T,
+    JOB_F,
+    COMP_F,
+    POOL_F,
+    TABLE,
+    SITE_F,
+    TARGET_F,
+    LOAD_F,
+    SEGMENT,
+    OUTAGE_F,
+    STAT_F,
+    SERIES,
+    UNIFORMS,
+    EXPONENTIALS,
+    NORMALS,
+) = range(N_COUNT, N_COUNT + 32)
+N_TABLES = 32
+ROOM_RING = RING + N_TABLES
+ROOM_JOB = JOB + N_TABLES
+ROOM_CALL = CALL + N_TABLES
+ROOM_COMP = COMP + N_TABLES
+ROOM_POOL = POOL + N_TABLES
+ROOM_FLOW = FLOW + N_TABLES
+ROOM_HEAP_T = HEAP_T + N_TABLES
+ROOM_SEGMENT = SEGMENT + N_TABLES
+ROOM_SERIES = SERIES + N_TABLES
+ROOM_UNIFORMS = UNIFORMS + N_TABLES
+ROOM_EXPONENTIALS = EXPONENTIALS + N_TABLES
+ROOM_NORMALS = NORMALS + N_TABLES
+COMPS = ROOM_COMP
+N_HEADER = N_COUNT + 2 * N_TABLES
+# clocks, at the head of the float array
 NOW, END, DT, OBJECTIVE, WARM, START = range(6)
 N_CLOCK = 6
 
@@ -197,42 +267,3 @@ HIST_PER_OCTAVE, HIST_LOW, HIST_BINS = 32, -30, 1600
 
 # why the kernel returned
 RUNNING, FINISHED, NO_ROOM, NO_RANDOM, STANDSTILL = range(5)
-
-
-class State(NamedTuple):
-    """All arrays of one replication; columns as above."""
-
-    heap_t: Floats
-    heap_c: Ints
-    ring: Ints
-    count: Ints
-    clock: Floats
-    job: Ints
-    job_f: Floats
-    call: Ints
-    comp: Ints
-    comp_f: Floats
-    rep: Ints
-    pool: Ints
-    pool_f: Floats
-    table: Floats
-    step: Ints
-    site: Ints
-    site_f: Floats
-    target: Ints
-    target_f: Floats
-    bucket: Ints
-    load: Ints
-    load_f: Floats
-    segment: Floats
-    outage: Ints
-    outage_f: Floats
-    stat: Ints
-    stat_f: Floats
-    book: Ints
-    hist: Ints
-    series: Floats
-    flow: Ints
-    uniforms: Floats
-    exponentials: Floats
-    normals: Floats

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fea_arch.errors import ModelError
 from fea_arch.simulation import columns as k
-from fea_arch.simulation.columns import State
 from fea_arch.simulation.event_kernel import run
+from fea_arch.simulation.memory import Memory
 from fea_arch.simulation.plan import Plan
 
 __all__ = ["Run", "Tally", "replicate"]
@@ -60,7 +60,7 @@ def _pool(n: int, columns: int, link: int) -> NDArray[np.int64]:
     return pool
 
 
-def _fresh(plan: Plan, job: Run, rng: np.random.Generator) -> State:
+def _fresh(plan: Plan, job: Run, rng: np.random.Generator) -> Memory:
     a = {name: array.copy() for name, array in plan.arrays.items()}
     n, loads = len(a["comp"]), len(a["load"])
     users = a["load"][:, k.L_USERS]
@@ -92,71 +92,70 @@ def _fresh(plan: Plan, job: Run, rng: np.random.Generator) -> State:
     room = len(order) + 2 * jobs
     heap_t, heap_c = np.zeros(room), np.zeros(room, np.int64)
     heap_t[: len(order)], heap_c[: len(order)] = first_t, first_c
+    # the blocks start used up, so that the first thing the loop asks for is random numbers
+    block = max(BLOCK, 4 * plan.margin)
     count = np.zeros(k.N_COUNT, np.int64)
     count[k.N_HEAP] = len(order)
-    # the blocks start used up, so that the first thing the loop asks for is random numbers
-    count[[k.AT_U, k.AT_E, k.AT_N]] = BLOCK
+    count[[k.AT_U, k.AT_E, k.AT_N]] = block
     clock = np.zeros(k.N_CLOCK)
     clock[k.END], clock[k.DT], clock[k.OBJECTIVE] = job.duration_s, job.series_dt_s, plan.objective_s
-    return State(
-        heap_t=heap_t,
-        heap_c=heap_c,
-        ring=np.zeros(8 * jobs, np.int64),
-        count=count,
-        clock=clock,
-        job=_pool(jobs, k.N_JOB, k.J_NEXT),
-        job_f=np.zeros((jobs, k.N_JOB_F)),
-        call=_pool(jobs, k.N_CALL, k.C_NEXT),
-        segment=job.segment.copy(),
-        outage=job.outage.copy(),
-        outage_f=job.outage_f.copy(),
-        stat=np.zeros((n, k.N_STAT), np.int64),
-        stat_f=np.zeros((n, k.N_STAT_F)),
-        book=np.zeros((loads, k.N_BOOK), np.int64),
-        hist=np.zeros((plan.hist_rows, k.HIST_BINS), np.int64),
-        series=np.zeros((rows, n)),
-        flow=np.zeros((rows, 3), np.int64),
-        uniforms=np.zeros(BLOCK),
-        exponentials=np.zeros(BLOCK),
-        normals=np.zeros(BLOCK),
-        **a,
-    )
+    empty = {
+        "heap_t": heap_t,
+        "heap_c": heap_c,
+        "ring": np.zeros(8 * jobs, np.int64),
+        "job": _pool(jobs, k.N_JOB, k.J_NEXT),
+        "job_f": np.zeros((jobs, k.N_JOB_F)),
+        "call": _pool(jobs, k.N_CALL, k.C_NEXT),
+        "segment": job.segment,
+        "outage": job.outage,
+        "outage_f": job.outage_f,
+        "stat": np.zeros((n, k.N_STAT), np.int64),
+        "stat_f": np.zeros((n, k.N_STAT_F)),
+        "book": np.zeros((loads, k.N_BOOK), np.int64),
+        "hist": np.zeros((plan.hist_rows, k.HIST_BINS), np.int64),
+        "series": np.zeros((rows, n)),
+        "flow": np.zeros((rows, 3), np.int64),
+        "uniforms": np.zeros(block),
+        "exponentials": np.zeros(block),
+        "normals": np.zeros(block),
+    }
+    return Memory({**a, **empty, "count": count, "clock": clock})
 
 
 def _longer(array: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate([array, np.zeros_like(array)])
 
 
-def _grown(s: State) -> State:
+def _grown(m: Memory) -> Memory:
     """Return the state with twice the room for events, requests and calls."""
-    jobs, calls, ring = len(s.job), len(s.call), len(s.ring)
-    job, call = _longer(s.job), _longer(s.call)
+    jobs, calls, ring = len(m["job"]), len(m["call"]), len(m["ring"])
+    job, call = _longer(m["job"]), _longer(m["call"])
     # a free list ends at the first row that did not exist, so the new rows continue it
     job[jobs:, k.J_NEXT] = np.arange(jobs + 1, 2 * jobs + 1)
     call[calls:, k.C_NEXT] = np.arange(calls + 1, 2 * calls + 1)
-    head, held = int(s.count[k.RING_HEAD]), int(s.count[k.RING_N])
+    head, held = int(m.count[k.RING_HEAD]), int(m.count[k.RING_N])
     line = np.zeros(2 * ring, np.int64)
-    line[:held] = s.ring[(head + np.arange(held)) % ring]
-    s.count[k.RING_HEAD] = 0
-    return s._replace(
-        heap_t=_longer(s.heap_t), heap_c=_longer(s.heap_c), ring=line, job=job, job_f=_longer(s.job_f), call=call
+    line[:held] = m["ring"][(head + np.arange(held)) % ring]
+    m.count[k.RING_HEAD] = 0
+    return m.with_tables(
+        heap_t=_longer(m["heap_t"]),
+        heap_c=_longer(m["heap_c"]),
+        ring=line,
+        job=job,
+        job_f=_longer(m["job_f"]),
+        call=call,
     )
 
 
-def _refill(s: State, rng: np.random.Generator, margin: int) -> State:
-    size = max(BLOCK, 4 * margin)
-    if len(s.uniforms) != size:
-        s = s._replace(uniforms=np.zeros(size), exponentials=np.zeros(size), normals=np.zeros(size))
-        s.count[[k.AT_U, k.AT_E, k.AT_N]] = size
+def _refill(m: Memory, rng: np.random.Generator, margin: int) -> None:
     for at, block, fill in (
-        (k.AT_U, s.uniforms, rng.random),
-        (k.AT_E, s.exponentials, rng.standard_exponential),
-        (k.AT_N, s.normals, rng.standard_normal),
+        (k.AT_U, m["uniforms"], rng.random),
+        (k.AT_E, m["exponentials"], rng.standard_exponential),
+        (k.AT_N, m["normals"], rng.standard_normal),
     ):
-        if s.count[at] + margin > size:
+        if m.count[at] + margin > len(block):
             fill(out=block)
-            s.count[at] = 0
-    return s
+            m.count[at] = 0
 
 
 def replicate(plan: Plan, job: Run, seed: np.random.SeedSequence) -> Tally:
@@ -168,55 +167,55 @@ def replicate(plan: Plan, job: Run, seed: np.random.SeedSequence) -> Tally:
         When no time passes any more (users without think time that are turned away at once).
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    s = _fresh(plan, job, rng)
+    m = _fresh(plan, job, rng)
     margin = plan.margin
     interrupted, complete = False, True
     try:
         while True:
-            status = run(s, job.duration_s, CHUNK, margin)
+            status = run(m.ints, m.floats, job.duration_s, CHUNK, margin)
             if status == k.FINISHED:
                 break
             if status == k.NO_ROOM:
-                s = _grown(s)
+                m = _grown(m)
             elif status == k.NO_RANDOM:
-                s = _refill(s, rng, margin)
+                _refill(m, rng, margin)
             elif status == k.STANDSTILL:
                 raise ModelError(
-                    f"no time passes any more after {s.clock[k.NOW]:g} s: calls or users try again at once, for ever",
+                    f"no time passes any more after {m.clock[k.NOW]:g} s: calls or users try again at once, for ever",
                     field="loads",
                     fix="a think time above zero, a backoff_s for retries, or an available entry",
                 )
-            if s.count[k.EVENTS] > job.max_events:
+            if m.count[k.EVENTS] > job.max_events:
                 complete = False
                 break
     except KeyboardInterrupt:
         interrupted, complete = True, False
-    return _tally(s, complete=complete, interrupted=interrupted)
+    return _tally(m, complete=complete, interrupted=interrupted)
 
 
-def _tally(s: State, *, complete: bool, interrupted: bool) -> Tally:
-    live = np.ones(len(s.job), np.bool_)
-    at = int(s.count[k.FREE_JOB])
-    while at < len(s.job):
+def _tally(m: Memory, *, complete: bool, interrupted: bool) -> Tally:
+    live = np.ones(len(m["job"]), np.bool_)
+    at = int(m.count[k.FREE_JOB])
+    while at < len(m["job"]):
         live[at] = False
-        at = int(s.job[at, k.J_NEXT])
-    roots = live & (s.job[:, k.J_LOAD] >= 0) & (s.job[:, k.J_COUNTED] == 1)
-    young = roots & (s.clock[k.NOW] - s.job_f[:, k.F_ARRIVE] <= s.clock[k.OBJECTIVE])
-    loads = len(s.load)
-    observed = float(s.clock[k.NOW] - s.clock[k.START]) if s.count[k.COUNTING] else 0.0
-    samples = int(s.count[k.SAMPLES])
+        at = int(m["job"][at, k.J_NEXT])
+    roots = live & (m["job"][:, k.J_LOAD] >= 0) & (m["job"][:, k.J_COUNTED] == 1)
+    young = roots & (m.clock[k.NOW] - m["job_f"][:, k.F_ARRIVE] <= m.clock[k.OBJECTIVE])
+    loads = len(m["load"])
+    observed = float(m.clock[k.NOW] - m.clock[k.START]) if m.count[k.COUNTING] else 0.0
+    samples = int(m.count[k.SAMPLES])
     return Tally(
         observed_s=observed,
-        events=int(s.count[k.EVENTS]),
+        events=int(m.count[k.EVENTS]),
         complete=complete,
-        stat=s.stat,
-        stat_f=s.stat_f,
-        pool_area=s.pool_f[:, k.P_AREA].copy(),
-        book=s.book,
-        inside=np.bincount(s.job[roots, k.J_LOAD], minlength=loads),
-        undecided=np.bincount(s.job[young, k.J_LOAD], minlength=loads),
-        hist=s.hist,
-        series=s.series[:samples],
-        flow=s.flow[:samples],
+        stat=m["stat"].copy(),
+        stat_f=m["stat_f"].copy(),
+        pool_area=m["pool_f"][:, k.P_AREA].copy(),
+        book=m["book"].copy(),
+        inside=np.bincount(m["job"][roots, k.J_LOAD], minlength=loads),
+        undecided=np.bincount(m["job"][young, k.J_LOAD], minlength=loads),
+        hist=m["hist"].copy(),
+        series=m["series"][:samples].copy(),
+        flow=m["flow"][:samples].copy(),
         interrupted=interrupted,
     )

@@ -9,136 +9,140 @@ from __future__ import annotations
 
 from fea_arch.kernels.compile import subroutine
 from fea_arch.simulation import columns as k
-from fea_arch.simulation.columns import State
+from fea_arch.simulation.columns import Floats, Ints
 from fea_arch.simulation.event_queue import pack, schedule
 
 __all__ = ["join", "leave", "retime", "speed"]
 
 
 @subroutine
-def speed(s: State, p: int, n: int) -> float:
+def speed(I: Ints, F: Floats, p: int, n: int) -> float:
     """Return the speed of one request when ``n`` share the pool [1]."""
-    kind = s.pool[p, k.P_KIND]
-    a, b = s.pool_f[p, k.P_A], s.pool_f[p, k.P_B]
+    kind = I[I[k.POOL] + k.N_POOL * p + k.P_KIND]
+    a, b = F[I[k.POOL_F] + k.N_POOL_F * p + k.P_A], F[I[k.POOL_F] + k.N_POOL_F * p + k.P_B]
     if kind == 0:
-        return s.pool_f[p, k.P_SPEED] * (1.0 if n <= a else a / n)
+        return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] * (1.0 if n <= a else a / n)
     if kind == 1:
-        return s.pool_f[p, k.P_SPEED] / (1.0 + a * (n - 1) + b * n * (n - 1))
-    first, rows = s.pool[p, k.P_TABLE], s.pool[p, k.P_ROWS]
+        return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] / (1.0 + a * (n - 1) + b * n * (n - 1))
+    first, rows = I[I[k.POOL] + k.N_POOL * p + k.P_TABLE], I[I[k.POOL] + k.N_POOL * p + k.P_ROWS]
     # the table gives X(n) S at n = 1, 2, ...; beyond it the last throughput stays
     at = n if n < rows else rows
-    return s.pool_f[p, k.P_SPEED] * s.table[first + at - 1] / n
+    return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] * F[I[k.TABLE] + first + at - 1] / n
 
 
 @subroutine
-def _meld(s: State, a: int, b: int) -> int:
+def _meld(I: Ints, F: Floats, a: int, b: int) -> int:
     if a < 0:
         return b
     if b < 0:
         return a
-    if s.job_f[b, k.F_WORK] < s.job_f[a, k.F_WORK]:
+    if F[I[k.JOB_F] + k.N_JOB_F * b + k.F_WORK] < F[I[k.JOB_F] + k.N_JOB_F * a + k.F_WORK]:
         a, b = b, a
-    child = s.job[a, k.J_CHILD]
-    s.job[b, k.J_NEXT] = child
+    child = I[I[k.JOB] + k.N_JOB * a + k.J_CHILD]
+    I[I[k.JOB] + k.N_JOB * b + k.J_NEXT] = child
     if child >= 0:
-        s.job[child, k.J_PREV] = b
-    s.job[b, k.J_PREV] = a
-    s.job[a, k.J_CHILD] = b
-    s.job[a, k.J_NEXT] = -1
-    s.job[a, k.J_PREV] = -1
+        I[I[k.JOB] + k.N_JOB * child + k.J_PREV] = b
+    I[I[k.JOB] + k.N_JOB * b + k.J_PREV] = a
+    I[I[k.JOB] + k.N_JOB * a + k.J_CHILD] = b
+    I[I[k.JOB] + k.N_JOB * a + k.J_NEXT] = -1
+    I[I[k.JOB] + k.N_JOB * a + k.J_PREV] = -1
     return a
 
 
 @subroutine
-def _combine(s: State, first: int) -> int:
+def _combine(I: Ints, F: Floats, first: int) -> int:
     """Meld a list of siblings in pairs, then the pairs from the back."""
     done = -1
     while first >= 0:
         a = first
-        b = s.job[a, k.J_NEXT]
-        first = s.job[b, k.J_NEXT] if b >= 0 else -1
-        s.job[a, k.J_NEXT] = -1
+        b = I[I[k.JOB] + k.N_JOB * a + k.J_NEXT]
+        first = I[I[k.JOB] + k.N_JOB * b + k.J_NEXT] if b >= 0 else -1
+        I[I[k.JOB] + k.N_JOB * a + k.J_NEXT] = -1
         if b >= 0:
-            s.job[b, k.J_NEXT] = -1
-        pair = _meld(s, a, b)
-        s.job[pair, k.J_NEXT] = done
+            I[I[k.JOB] + k.N_JOB * b + k.J_NEXT] = -1
+        pair = _meld(I, F, a, b)
+        I[I[k.JOB] + k.N_JOB * pair + k.J_NEXT] = done
         done = pair
     root = -1
     while done >= 0:
-        nxt = s.job[done, k.J_NEXT]
-        s.job[done, k.J_NEXT] = -1
-        root = _meld(s, root, done)
+        nxt = I[I[k.JOB] + k.N_JOB * done + k.J_NEXT]
+        I[I[k.JOB] + k.N_JOB * done + k.J_NEXT] = -1
+        root = _meld(I, F, root, done)
         done = nxt
     if root >= 0:
-        s.job[root, k.J_PREV] = -1
+        I[I[k.JOB] + k.N_JOB * root + k.J_PREV] = -1
     return root
 
 
 @subroutine
-def _advance(s: State, p: int) -> None:
-    now = s.clock[k.NOW]
-    n = s.pool[p, k.P_N]
+def _advance(I: Ints, F: Floats, p: int) -> None:
+    now = F[k.NOW]
+    n = I[I[k.POOL] + k.N_POOL * p + k.P_N]
     if n > 0:
-        s.pool_f[p, k.P_V] += (now - s.pool_f[p, k.P_T]) * speed(s, p, n)
-        if s.pool[p, k.P_KIND] == 0:
-            s.pool_f[p, k.P_AREA] += (now - s.pool_f[p, k.P_T]) * min(float(n), s.pool_f[p, k.P_A])
-    s.pool_f[p, k.P_T] = now
+        F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] += (now - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T]) * speed(I, F, p, n)
+        if I[I[k.POOL] + k.N_POOL * p + k.P_KIND] == 0:
+            F[I[k.POOL_F] + k.N_POOL_F * p + k.P_AREA] += (now - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T]) * min(
+                float(n), F[I[k.POOL_F] + k.N_POOL_F * p + k.P_A]
+            )
+    F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T] = now
 
 
 @subroutine
-def retime(s: State, p: int) -> None:
+def retime(I: Ints, F: Floats, p: int) -> None:
     """Schedule the next departure of a pool anew; the former one becomes stale."""
-    s.pool[p, k.P_GEN] = (s.pool[p, k.P_GEN] + 1) & k.GEN_MASK
-    root = s.pool[p, k.P_ROOT]
+    I[I[k.POOL] + k.N_POOL * p + k.P_GEN] = (I[I[k.POOL] + k.N_POOL * p + k.P_GEN] + 1) & k.GEN_MASK
+    root = I[I[k.POOL] + k.N_POOL * p + k.P_ROOT]
     if root < 0:
         return
-    rate = speed(s, p, s.pool[p, k.P_N])
+    rate = speed(I, F, p, I[I[k.POOL] + k.N_POOL * p + k.P_N])
     if rate > 0.0:
-        wait = max(s.job_f[root, k.F_WORK] - s.pool_f[p, k.P_V], 0.0) / rate
-        schedule(s, s.clock[k.NOW] + wait, pack(k.E_SHARE, p, s.pool[p, k.P_GEN]))
+        wait = max(F[I[k.JOB_F] + k.N_JOB_F * root + k.F_WORK] - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V], 0.0) / rate
+        schedule(I, F, F[k.NOW] + wait, pack(k.E_SHARE, p, I[I[k.POOL] + k.N_POOL * p + k.P_GEN]))
 
 
 @subroutine
-def join(s: State, p: int, j: int, work: float) -> None:
+def join(I: Ints, F: Floats, p: int, j: int, work: float) -> None:
     """Let a request into a pool with work in seconds of being alone."""
-    _advance(s, p)
-    if s.pool[p, k.P_N] == 0:
-        s.pool_f[p, k.P_V] = 0.0  # keeps the virtual time small, so that it does not lose digits in long runs
-    s.job_f[j, k.F_WORK] = s.pool_f[p, k.P_V] + work
-    s.job[j, k.J_POOL] = p
-    s.job[j, k.J_CHILD] = -1
-    s.job[j, k.J_NEXT] = -1
-    s.job[j, k.J_PREV] = -1
-    s.pool[p, k.P_ROOT] = _meld(s, s.pool[p, k.P_ROOT], j)
-    s.pool[p, k.P_N] += 1
-    retime(s, p)
+    _advance(I, F, p)
+    if I[I[k.POOL] + k.N_POOL * p + k.P_N] == 0:
+        F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] = (
+            0.0  # keeps the virtual time small, so that it does not lose digits in long runs
+        )
+    F[I[k.JOB_F] + k.N_JOB_F * j + k.F_WORK] = F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] + work
+    I[I[k.JOB] + k.N_JOB * j + k.J_POOL] = p
+    I[I[k.JOB] + k.N_JOB * j + k.J_CHILD] = -1
+    I[I[k.JOB] + k.N_JOB * j + k.J_NEXT] = -1
+    I[I[k.JOB] + k.N_JOB * j + k.J_PREV] = -1
+    I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = _meld(I, F, I[I[k.POOL] + k.N_POOL * p + k.P_ROOT], j)
+    I[I[k.POOL] + k.N_POOL * p + k.P_N] += 1
+    retime(I, F, p)
 
 
 @subroutine
-def leave(s: State, p: int, j: int) -> None:
+def leave(I: Ints, F: Floats, p: int, j: int) -> None:
     """Take a request out of a pool, finished or not."""
-    _advance(s, p)
-    rest = _combine(s, s.job[j, k.J_CHILD])
-    if s.pool[p, k.P_ROOT] == j:
-        s.pool[p, k.P_ROOT] = rest
+    _advance(I, F, p)
+    rest = _combine(I, F, I[I[k.JOB] + k.N_JOB * j + k.J_CHILD])
+    if I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] == j:
+        I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = rest
     else:
-        before, after = s.job[j, k.J_PREV], s.job[j, k.J_NEXT]
-        if s.job[before, k.J_CHILD] == j:
-            s.job[before, k.J_CHILD] = after
+        before, after = I[I[k.JOB] + k.N_JOB * j + k.J_PREV], I[I[k.JOB] + k.N_JOB * j + k.J_NEXT]
+        if I[I[k.JOB] + k.N_JOB * before + k.J_CHILD] == j:
+            I[I[k.JOB] + k.N_JOB * before + k.J_CHILD] = after
         else:
-            s.job[before, k.J_NEXT] = after
+            I[I[k.JOB] + k.N_JOB * before + k.J_NEXT] = after
         if after >= 0:
-            s.job[after, k.J_PREV] = before
-        s.pool[p, k.P_ROOT] = _meld(s, s.pool[p, k.P_ROOT], rest)
-    s.job[j, k.J_CHILD] = -1
-    s.job[j, k.J_POOL] = -1
-    s.pool[p, k.P_N] -= 1
-    retime(s, p)
+            I[I[k.JOB] + k.N_JOB * after + k.J_PREV] = before
+        I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = _meld(I, F, I[I[k.POOL] + k.N_POOL * p + k.P_ROOT], rest)
+    I[I[k.JOB] + k.N_JOB * j + k.J_CHILD] = -1
+    I[I[k.JOB] + k.N_JOB * j + k.J_POOL] = -1
+    I[I[k.POOL] + k.N_POOL * p + k.P_N] -= 1
+    retime(I, F, p)
 
 
 @subroutine
-def change_speed(s: State, p: int, factor: float) -> None:
+def change_speed(I: Ints, F: Floats, p: int, factor: float) -> None:
     """Change the speed of a pool, as when part of its capacity fails or returns."""
-    _advance(s, p)
-    s.pool_f[p, k.P_SPEED] = factor
-    retime(s, p)
+    _advance(I, F, p)
+    F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] = factor
+    retime(I, F, p)
