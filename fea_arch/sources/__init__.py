@@ -17,6 +17,17 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "fea_arch.sources.zipkin": ("read_zipkin",),
     "fea_arch.sources.call_counts": ("read_jaeger_dependencies", "read_zipkin_dependencies"),
     "fea_arch.sources.nezha": ("read_nezha",),
+    "fea_arch.sources.tables": ("from_tables",),
+    "fea_arch.sources.graph": ("from_networkx", "read_graphml", "read_node_link"),
+    "fea_arch.sources.compose": ("read_compose",),
+    "fea_arch.sources.kubernetes": ("read_kubernetes",),
+    "fea_arch.sources.mcp_config": ("read_mcp_config",),
+    "fea_arch.sources.event_router": ("read_event_router",),
+    "fea_arch.sources.kiali": ("read_kiali",),
+    "fea_arch.sources.prometheus": ("read_prometheus",),
+    "fea_arch.sources.live_prometheus": ("fetch_prometheus",),
+    "fea_arch.sources.hotel_sweep": ("read_hotel_sweep",),
+    "fea_arch.sources.csv_tables": ("read_csv",),
 }
 _WHERE = {name: module for module, names in _PLACES.items() for name in names}
 

@@ -30,6 +30,15 @@ BUILTIN: tuple[str, ...] = (
     "fea_arch.sources.zipkin",
     "fea_arch.sources.call_counts",
     "fea_arch.sources.nezha",
+    "fea_arch.sources.compose",
+    "fea_arch.sources.kubernetes",
+    "fea_arch.sources.mcp_config",
+    "fea_arch.sources.event_router",
+    "fea_arch.sources.kiali",
+    "fea_arch.sources.prometheus",
+    "fea_arch.sources.hotel_sweep",
+    "fea_arch.sources.graph",
+    "fea_arch.sources.csv_tables",
 )
 
 
