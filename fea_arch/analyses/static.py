@@ -287,14 +287,14 @@ def _result(
     elastic = np.asarray(columns.column("elastic_limit"))
     stress = state.utilisation
     state_code: Any = np.where(stress > failure, 3, np.where(stress > elastic, 2, np.where(flow > 0, 1, 0)))
-    state_code = np.where(network.available, state_code, 4)
+    state_code = np.where(network.available, state_code, 4).astype(np.int64)
     from fea_arch.results.static import STATES
 
     hosts = tuple(h.name for h in arch.hosts)
-    host_memory = np.zeros(len(hosts))
+    host_memory: Array = np.zeros(len(hosts))
     on = network.host >= 0
     if hosts and on.any():
-        host_memory = np.bincount(network.host[on], np.nan_to_num(memory[on]), len(hosts))
+        host_memory = np.bincount(network.host[on], np.nan_to_num(memory[on]), len(hosts)).astype(float)
     external = state.external.copy()
     cache: list[Any] = []
 

@@ -1,8 +1,8 @@
 """Response times by one sweep over the call graph, callees before callers.
 
 For component ``i``: ``R_i = W_i + S_i + sum_j P_ij (l_ij + R_j)`` over synchronous calls, stages in parallel. A
-blocking component holds a server for ``H_i``, the whole of that but the wait; its wait is that of ``M/G/c`` with ``H`` for ``S``
-(theory, section 3). Means and variances travel together; time-outs and parallel stages use the gamma distribution of
+blocking component holds a server for ``H_i``, the whole of that but the wait; its wait is that of ``M/G/c`` with ``H``
+for ``S`` (theory, section 3). Means and variances travel together; time-outs and parallel stages use the gamma distribution of
 the same two moments.
 """
 

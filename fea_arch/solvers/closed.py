@@ -106,7 +106,7 @@ def _own_rates(network: Network, i: int) -> Array:
     if network.law[i] == 2:
         table = network.rates[network.rate_first[i] : network.rate_first[i] + c]
         return np.asarray(table) if r == 1 else np.asarray(np.repeat(table, r) * r)
-    return np.arange(1, c * r + 1) / network.service[i]
+    return np.asarray(np.arange(1, c * r + 1) / network.service[i], float)
 
 
 def _edges(network: Network, i: int) -> range:
