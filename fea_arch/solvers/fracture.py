@@ -1,0 +1,238 @@
+"""Quasi-static fracture of a structure of linear elements: one factor, downdated at every break."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fea_arch.assembly import Pattern
+from fea_arch.errors import ModelError
+from fea_arch.kernels import downdate as kernels
+from fea_arch.laws.base import Array
+from fea_arch.laws.linear import Linear
+from fea_arch.meshing.mesh import Mesh
+from fea_arch.solvers.diagnosis import floating_nodes, held_values, nodal_load
+from fea_arch.solvers.linear import LARGEST_FACTOR, Symmetric
+from fea_arch.solvers.linear_direct import SparseLDL
+from fea_arch.solvers.newton import elongation, nodal_force
+
+__all__ = ["FractureModel", "FractureRun"]
+
+CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FractureRun:
+    """Raw course of a fracture: elements, load factors, twice the strain energy at load factor one, end state."""
+
+    sequence: NDArray[np.int64]
+    factor: Array
+    energy: Array
+    separated: bool
+    residual: float
+
+
+class FractureModel:
+    """A structure made ready to be broken many times with different strengths.
+
+    Parameters
+    ----------
+    mesh : Mesh
+        Linear elements only.
+    f : (n_nodes,) float, optional
+        Load that is scaled up.
+    prescribed : mapping of node to float, optional
+        Displacements that are scaled up instead of a load.
+
+    Raises
+    ------
+    ModelError
+        If both or neither of the two are given, if an element is not linear, or if a loaded part has no support.
+    """
+
+    def __init__(self, mesh: Mesh, f: ArrayLike | None = None, prescribed: Mapping[int, float] | None = None) -> None:
+        for block in mesh.blocks:
+            if not isinstance(block.law, Linear):
+                raise ModelError(
+                    f"elements with the law {block.law.name!r} are not linear to the break", field="laws",
+                    fix="use linear elements, or trace the equilibrium path",
+                )
+        load = nodal_load(mesh, f)
+        held, values = held_values(mesh, prescribed)
+        if bool(load.any()) == bool(values.any()):
+            both = load.any()
+            raise ModelError(
+                "both a load and prescribed displacements are given" if both else "neither a load nor a displacement acts",
+                field="f", fix="give one of f and prescribed, not zero everywhere",
+            )
+        self.mesh, self.load, self.values = mesh, load, values
+        self.control = "displacement" if values.any() else "force"
+        self.stiffness = mesh.stiffness()
+        pattern = Pattern.of(mesh, fixed=held)
+        floating = floating_nodes(mesh, pattern)
+        if floating.size:  # carries nothing: kept at rest
+            loaded = floating[load[floating] != 0]
+            if loaded.size:
+                raise ModelError(
+                    f"the load at node {mesh.node_name(int(loaded[0]))} has no path to a support", field="f",
+                    fix="connect the node to a support, or take the load away",
+                )
+            held = np.union1d(held, floating)
+            pattern = Pattern.of(mesh, fixed=held)
+        self.pattern, self.held = pattern, held
+        self.offset = elongation(mesh, values)
+        self.right = (load - nodal_force(mesh, self.stiffness * self.offset))[pattern.free]
+        self._factor: SparseLDL | None = None
+
+    def _ready(self) -> SparseLDL:
+        """Factor once and lay out the compatibility rows in elimination order."""
+        if self._factor is None:
+            mesh, pattern = self.mesh, self.pattern
+            matrix = Symmetric.of(pattern.indptr, pattern.indices, pattern.values(self.stiffness))
+            ready = SparseLDL(matrix, "fracture", LARGEST_FACTOR)
+            if not ready.possible:
+                raise ModelError(
+                    f"the factor of {pattern.n} nodes would fill in beyond reason", field="mesh",
+                    fix="break a smaller or a lower-dimensional structure",
+                )
+            place = np.empty(pattern.n, np.int64)
+            place[ready.order] = np.arange(pattern.n)
+            number = pattern.number[mesh.indices]
+            kept = number >= 0
+            owner = np.repeat(np.arange(mesh.n_elements), np.diff(mesh.indptr))[kept]
+            self._row_node = place[number[kept]].astype(np.int32)
+            self._row_value = np.ascontiguousarray(mesh.data[kept])
+            count = np.bincount(owner, minlength=mesh.n_elements)
+            self._row_pointer = np.concatenate([[0], np.cumsum(count)])
+            self._bars = mesh.two_node_bars
+            self._tail = np.full(mesh.n_elements, pattern.n, np.int32)
+            self._tip = np.full(mesh.n_elements, pattern.n, np.int32)
+            if self._bars:
+                plus = self._row_value > 0
+                self._tail[owner[plus]] = self._row_node[plus]
+                self._tip[owner[~plus]] = self._row_node[~plus]
+            self._l_value, self._d = ready.l_value.copy(), ready.d.copy()
+            self._y = kernels.forward_load(
+                ready.l_pointer, ready.l_row, ready.l_value, ready.d, self.right[ready.order]
+            )
+            self._factor = ready
+        return self._factor
+
+    def run(self, strength: Array, max_breaks: int | None = None) -> FractureRun:
+        """Break the structure with the given strengths (n_elements,), to separation or ``max_breaks``."""
+        mesh = self.mesh
+        limit = mesh.n_elements if max_breaks is None else min(int(max_breaks), mesh.n_elements)
+        if self.pattern.n <= 1 and self._independent():
+            return self._bundle(strength, limit)
+        ready = self._ready()
+        n = self.pattern.n
+        l_value, d, y = self._l_value.copy(), self._d.copy(), self._y.copy()
+        u = np.zeros(n + 1)
+        alive = np.flatnonzero((np.diff(self._row_pointer) > 0) | (self.offset != 0))
+        tail, tip = self._tail[alive], self._tip[alive]
+        k, weakness, offset = self.stiffness[alive], 1.0 / strength[alive], self.offset[alive]
+        name = alive.astype(np.int32)
+        sequence, factor = np.empty(limit, np.int64), np.empty(limit)
+        energy = np.empty(limit)
+        start = float(self.stiffness @ self.offset**2)
+        least = 1e-7 * start if self.control == "displacement" else -1.0
+        done, living, separated = 0, alive.size, False
+        broken = np.zeros(mesh.n_elements, bool)
+        while done < limit:
+            count, living, status = kernels.break_elements(
+                ready.l_pointer, ready.l_row, l_value, d, ready.parent, y, u, tail, tip, k, weakness, offset, name, living,
+                self._row_pointer, self._row_node, self._row_value, self._bars, least,
+                sequence[done:], factor[done:], energy[done:], min(CHUNK, limit - done),
+            )
+            broken[sequence[done : done + count]] = True
+            done += count
+            if status == 1:
+                separated = False
+                break
+            if status >= 2:
+                separated = self._separated(broken) if self._bars else status != 2 and least <= 1e-12 * start
+                if separated:
+                    break
+                if status == 4:
+                    least = 1e-12 * start if not self._bars and least > 1e-12 * start else 0.0 if least else -1.0
+                    if least < 0:
+                        break
+                else:  # a thin tie is left: start afresh from what is whole
+                    left = np.where(broken, 0.0, self.stiffness)
+                    if status == 3 and not self._bars:
+                        separated = True
+                        break
+                    ready.refactor(self.pattern.values(left))
+                    l_value[:], d[:] = ready.l_value, ready.d
+                    right = (self.load - nodal_force(mesh, left * self.offset))[self.pattern.free]
+                    y = kernels.forward_load(ready.l_pointer, ready.l_row, l_value, d, right[ready.order])
+        if separated and self.control == "force" and done:
+            broken[sequence[done - 1]] = False  # u belongs to the state before the last break
+        return FractureRun(
+            sequence[:done].copy(), factor[:done].copy(), energy[:done].copy(), separated, self._residual(ready, u, broken)
+        )
+
+    def _residual(self, ready: SparseLDL, u: Array, broken: NDArray[np.bool_]) -> float:
+        """Return ``|f - K u| / |f|`` of the last solved state."""
+        full = self.values.copy()
+        full[self.pattern.free[ready.order]] = u[:-1]
+        left = np.where(broken, 0.0, self.stiffness)
+        right = (self.load - nodal_force(self.mesh, left * self.offset))[self.pattern.free]
+        rest = (self.load - nodal_force(self.mesh, left * elongation(self.mesh, full)))[self.pattern.free]
+        size = float(np.linalg.norm(right))
+        return float(np.linalg.norm(rest)) / size if size else float(np.linalg.norm(rest))
+
+    def _separated(self, broken: NDArray[np.bool_]) -> bool:
+        """Whether no part ties a load to a support, or two held nodes of different displacement together."""
+        from scipy.sparse import csr_array
+        from scipy.sparse.csgraph import connected_components
+
+        mesh = self.mesh
+        whole = np.flatnonzero(~broken & (np.diff(mesh.indptr) == 2))
+        ends = mesh.indices[mesh.indptr[whole][:, None] + np.arange(2)]
+        graph = csr_array((np.ones(whole.size), (ends[:, 0], ends[:, 1])), shape=(mesh.n_nodes, mesh.n_nodes))
+        count, part = connected_components(graph, directed=False)
+        single = np.flatnonzero(~broken & (np.diff(mesh.indptr) == 1))
+        if self.control == "force":
+            grounded = np.zeros(count, bool)
+            grounded[part[self.held]] = True
+            grounded[part[mesh.indices[mesh.indptr[single]]]] = True
+            return bool((~grounded[part[self.load != 0]]).any())
+        low, high = np.full(count, np.inf), np.full(count, -np.inf)
+        node = np.concatenate([self.held, mesh.indices[mesh.indptr[single]]])
+        value = np.concatenate([self.values[self.held], np.zeros(single.size)])
+        np.minimum.at(low, part[node], value)
+        np.maximum.at(high, part[node], value)
+        return not bool((high > low).any())
+
+    def _independent(self) -> bool:
+        """Whether the structure is a bundle of parallel elements under one load, or of elements between held nodes."""
+        if self.pattern.n == 0:
+            return True
+        return self.control == "force" and self.mesh.two_node_bars
+
+    def _bundle(self, strength: Array, limit: int) -> FractureRun:
+        """Break parallel elements: they go in the order of strength over elongation."""
+        k = self.stiffness
+        if self.pattern.n:
+            active = (self.pattern.number[self.mesh.indices] >= 0).astype(float)
+            active = np.bincount(np.repeat(np.arange(k.size), np.diff(self.mesh.indptr)), active, k.size)
+            stretch, size = active, float(abs(self.right[0]))
+        else:
+            stretch, size = np.abs(self.offset), 1.0
+        used = np.flatnonzero((stretch > 0) & np.isfinite(strength))
+        limit_elongation = strength[used] / (k[used] * stretch[used])
+        order = np.argsort(limit_elongation, kind="stable")[:limit]
+        total = float((k * stretch**2).sum())
+        gone = np.concatenate([[0.0], np.cumsum((k * stretch**2)[used][order])])
+        left = (total - gone)[:-1]
+        if order.size and used.size == np.count_nonzero(stretch):  # exact at the end: no difference of large sums
+            left = np.cumsum((k * stretch**2)[used][np.argsort(limit_elongation, kind="stable")][::-1])[::-1][: order.size]
+        sequence = used[order]
+        separated = sequence.size == np.count_nonzero(stretch)
+        if self.pattern.n:
+            return FractureRun(sequence, limit_elongation[order] * left / size, size**2 / left, separated, 0.0)
+        return FractureRun(sequence, limit_elongation[order], left, separated, 0.0)
