@@ -277,7 +277,7 @@ def _bound_yaml(events: Iterator[Any], path: str | Path) -> None:
     """Refuse documents whose depth or whose size with all aliases written out passes the limits."""
     sizes: dict[str, int] = {}
     stack: list[tuple[str | None, int]] = []
-    total = 0
+    total = borrowed = 0
     for event in events:
         kind = type(event).__name__
         if kind in ("MappingStartEvent", "SequenceStartEvent"):
@@ -306,7 +306,8 @@ def _bound_yaml(events: Iterator[Any], path: str | Path) -> None:
                     f"alias *{event.anchor} contains itself", path=str(path), line=event.start_mark.line + 1
                 )
             total += sizes.get(event.anchor, 1)
-        if total > _YAML_NODES:
+            borrowed += sizes.get(event.anchor, 1)
+        if borrowed > _YAML_NODES:
             raise ModelError(
                 f"grows to more than {_YAML_NODES:,} values through its aliases", path=str(path), fix="write them out"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from json import JSONDecodeError
 from pathlib import Path
 
 from fea_arch.architecture.container import Architecture
@@ -44,9 +45,14 @@ def read_native(path: str | Path) -> Architecture:
     0.012
     """
     content = read_text(path, max_bytes=512 * 2**20)
-    if content.lstrip().startswith("{") and str(path).endswith(".json"):
-        document = parse_json(content, path)
-    else:
+    try:
+        document = parse_json(content, path) if content.lstrip()[:1] == "{" else None
+    except ModelError as error:
+        # YAML may be written with braces too; only the standard parser's syntax errors leave that open
+        if str(path).endswith(".json") or not isinstance(error.__cause__, JSONDecodeError):
+            raise
+        document = None
+    if document is None:
         documents = parse_yaml(content, path)
         if len(documents) != 1:
             raise ModelError(f"holds {len(documents)} documents", path=str(path), fix="exactly one")

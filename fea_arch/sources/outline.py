@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 __all__ = ["HEAD_BYTES", "Outline", "outline"]
 
@@ -45,6 +46,7 @@ class Outline:
         return any(p in self.paths for p in paths)
 
 
+@lru_cache(maxsize=4)  # every source asks about the same head
 def outline(head: bytes) -> Outline:
     """Return the outline of the first bytes of a document.
 
@@ -83,7 +85,8 @@ def _paths(content: str) -> frozenset[str]:
             if stack:
                 is_object, base = stack[-1]
                 place = (f"{base}.{pending}" if base else str(pending)) if is_object else f"{base}[]"
-            stack.append((first == "{", place if stack else ""))
+            # deeper places are not kept: their names would grow with the depth
+            stack.append((first == "{", place if 0 < len(stack) <= _MAX_DEPTH else ""))
             pending = None
         elif first in "}]":
             if stack:
