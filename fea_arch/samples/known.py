@@ -1,8 +1,8 @@
 """Small models whose answers are known in closed form.
 
 Stations are M/M/1 (one server, exponential service, Poisson arrivals) unless said otherwise. With arrival rate
-``lambda`` and service rate ``mu = 1/S`` such a station holds a request for ``1/(mu - lambda)`` on average, and a network
-of them behaves as if each stood alone (J. R. Jackson, Networks of waiting lines, Operations Research 5, 1957).
+``lambda`` and service rate ``mu = 1/S`` such a station holds a request for ``1/(mu - lambda)`` on average, and a
+network of them behaves as if each stood alone (J. R. Jackson, Networks of waiting lines, Operations Research 5, 1957).
 """
 
 from __future__ import annotations

@@ -139,7 +139,12 @@ def _add(manifest: Manifest, service: str, body: Mapping[str, Any], variables: V
     deploy = _part(body, "deploy", service, path)
     limits = _part(_part(deploy, "resources", service, path), "limits", service, path)
     memory = _quantity(
-        limits.get("memory", body.get("mem_limit")), parse_bytes, variables, service, "deploy.resources.limits.memory", path
+        limits.get("memory", body.get("mem_limit")),
+        parse_bytes,
+        variables,
+        service,
+        "deploy.resources.limits.memory",
+        path,
     )
     cpus = _quantity(
         limits.get("cpus", body.get("cpus")), parse_cpus, variables, service, "deploy.resources.limits.cpus", path
@@ -154,7 +159,11 @@ def _add(manifest: Manifest, service: str, body: Mapping[str, Any], variables: V
             count = -1
         if count < 0:
             raise ModelError(
-                f"is {str(replicas)[:80]!r}", path=path, component=service, field="deploy.replicas", fix="a whole number"
+                f"is {str(replicas)[:80]!r}",
+                path=path,
+                component=service,
+                field="deploy.replicas",
+                fix="a whole number",
             )
     image = body.get("image")
     kind = kind_of_image(service, image if isinstance(image, str) else "")
@@ -228,9 +237,7 @@ def _depends_on(service: str, body: Mapping[str, Any], path: str) -> Iterator[tu
         raise ModelError("is neither a list of names nor a mapping", path=path, component=service, field="depends_on")
 
 
-def _environment(
-    service: str, body: Mapping[str, Any], path: str, variables: Variables
-) -> Iterator[tuple[str, str]]:
+def _environment(service: str, body: Mapping[str, Any], path: str, variables: Variables) -> Iterator[tuple[str, str]]:
     declared = body.get("environment")
     if declared is None:
         return

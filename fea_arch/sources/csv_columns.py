@@ -13,9 +13,40 @@ from fea_arch.sources.loading import read_text
 
 __all__ = ["Column", "Table", "read_table"]
 
-_SOURCES = "source src from caller parent client upstream start tail parentservice sourceservice parentms consumer um".split()
-_TARGETS = "target dst dest destination to callee child server downstream end head childservice targetservice childms dm".split()
-_NAMES = "name component service node id app workload pod servicename microservice".split()
+_SOURCES = [
+    "source",
+    "src",
+    "from",
+    "caller",
+    "parent",
+    "client",
+    "upstream",
+    "start",
+    "tail",
+    "parentservice",
+    "sourceservice",
+    "parentms",
+    "consumer",
+    "um",
+]
+_TARGETS = [
+    "target",
+    "dst",
+    "dest",
+    "destination",
+    "to",
+    "callee",
+    "child",
+    "server",
+    "downstream",
+    "end",
+    "head",
+    "childservice",
+    "targetservice",
+    "childms",
+    "dm",
+]
+_NAMES = ["name", "component", "service", "node", "id", "app", "workload", "pod", "servicename", "microservice"]
 _KINDS: dict[str, tuple[str, ...]] = {
     "source": tuple(_SOURCES),
     "target": tuple(_TARGETS),
@@ -25,8 +56,20 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "rate": ("rate", "rps", "qps", "requestrate", "callrate", "throughput", "actualrps", "actualqps"),
     "mode": ("mode", "calltype"),
     "time": (
-        "servicetime", "latency", "responsetime", "duration", "mean", "avg", "average", "meanlatency", "avglatency",
-        "avgresponsetime", "meanresponsetime", "childduration", "time", "avgduration",
+        "servicetime",
+        "latency",
+        "responsetime",
+        "duration",
+        "mean",
+        "avg",
+        "average",
+        "meanlatency",
+        "avglatency",
+        "avgresponsetime",
+        "meanresponsetime",
+        "childduration",
+        "time",
+        "avgduration",
     ),
     "memory": ("memory", "mem", "memoryusage", "residentmemory", "rss", "memoryworkingset", "workingset"),
     "memory_limit": ("memorylimit", "memlimit", "limitmemory"),
@@ -39,7 +82,7 @@ _MEANING = {alias: kind for kind, aliases in _KINDS.items() for alias in aliases
 _UNITS = {
     "s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "msec": 1e-3, "us": 1e-6, "ns": 1e-9, "µs": 1e-6,
     "b": 1.0, "bytes": 1.0, "kb": 1e3, "mb": 1e6, "gb": 1e9, "ki": 2.0**10, "mi": 2.0**20, "gi": 2.0**30,
-    "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "pers": 1.0, "persecond": 1.0, "permin": 1 / 60, "perminute": 1 / 60,
+    "kib": 2.0**10, "mib": 2.0**20, "gib": 2.0**30, "pers": 1.0, "persecond": 1.0, "permin": 1 / 60,
 }  # fmt: skip
 
 
@@ -111,14 +154,19 @@ def read_table(path: str | Path, content: str | None = None) -> Table:
     try:
         rows = [r for r in csv.reader(text.lstrip("\ufeff").splitlines(), delimiter=delimiter, strict=True) if r]
     except csv.Error as error:
-        raise ModelError(f"is not a table: {error}", path=str(path), fix="comma-separated values with a header") from error
+        raise ModelError(
+            f"is not a table: {error}", path=str(path), fix="comma-separated values with a header"
+        ) from error
     if not rows or len(rows[0]) < 1:
         raise ModelError("has no header", path=str(path), line=1, fix="column names in the first line")
     titles = tuple(t.strip() for t in rows[0])
     wrong = next((i for i, r in enumerate(rows[1:]) if len(r) != len(titles)), None)
     if wrong is not None:
         raise ModelError(
-            f"has {len(rows[wrong + 1])} values, the header {len(titles)}", path=str(path), line=wrong + 2, fix="a value per column"
+            f"has {len(rows[wrong + 1])} values, the header {len(titles)}",
+            path=str(path),
+            line=wrong + 2,
+            fix="a value per column",
         )
     columns: dict[str, Column] = {}
     for i, title in enumerate(titles):

@@ -92,7 +92,9 @@ def _edges(table: Table, rates: Rates, weights: str, time_unit_s: float | None, 
         a, b = row[source].strip(), row[target].strip()
         place = f"{table.path}:{table.line(i)}"
         if not a or not b:
-            raise ModelError("a call has no source or no target", path=table.path, line=table.line(i), field="source, target")
+            raise ModelError(
+                "a call has no source or no target", path=table.path, line=table.line(i), field="source, target"
+            )
         number = 1.0 if weight is None else finite(row[weight.index], place, f"{a}->{b}", weight.title) * factor
         if time is not None:
             column = table.columns["time"]
@@ -112,7 +114,12 @@ def _edges(table: Table, rates: Rates, weights: str, time_unit_s: float | None, 
     if ratios:
         _spread(ratios, rates)
     if inner:
-        rates.note("info", f"{inner} rows lead from a component to itself: its own work, not a call", field="source", count=inner)
+        rates.note(
+            "info",
+            f"{inner} rows lead from a component to itself: its own work, not a call",
+            field="source",
+            count=inner,
+        )
 
 
 def _spread(ratios: dict[tuple[str, str], float], rates: Rates) -> None:
@@ -169,14 +176,20 @@ def _time_factor(table: Table, rates: Rates, time_unit_s: float | None) -> float
 def _nodes(table: Table, rates: Rates, time_unit_s: float | None) -> None:
     name_at = table.columns.get("name")
     if name_at is None:
-        raise ModelError("has no name column", path=table.path, line=1, field="name", fix="a column name, service or id")
+        raise ModelError(
+            "has no name column", path=table.path, line=1, field="name", fix="a column name, service or id"
+        )
     time = _time_factor(table, rates, time_unit_s)
     fields = {"memory": "memory_bytes", "memory_limit": "memory_limit_bytes", "cpu": "cpu_s", "time": "service_time_s"}
     for i, row in enumerate(table.rows):
         name, place = row[name_at.index].strip(), f"{table.path}:{table.line(i)}"
         if not name or name in rates.parts:
             raise ModelError(
-                "is used twice" if name else "is empty", path=table.path, line=table.line(i), component=name, field="name"
+                "is used twice" if name else "is empty",
+                path=table.path,
+                line=table.line(i),
+                component=name,
+                field="name",
             )
         rates.part(name)
         numbers: dict[str, float | int | None] = {}

@@ -46,7 +46,7 @@ def read_event_router(path: str | Path, *, rate_per_s: float | None = None) -> A
     Examples
     --------
     >>> import tempfile, pathlib
-    >>> text = '''{"eventBus": {"type": "kafka", "topics": {"testing": "test-events"}}, "cliTools": {"git": {"command": "git"}},
+    >>> text = '''{"eventBus": {"topics": {"testing": "test-events"}}, "cliTools": {"git": {"command": "git"}},
     ...            "routes": [{"eventType": "test-run", "handlers": ["git"], "priority": "high"}]}'''
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     file = pathlib.Path(folder) / "event-router.json"
@@ -73,7 +73,9 @@ def read_event_router(path: str | Path, *, rate_per_s: float | None = None) -> A
         reader.tool(str(name), body)
     routes = document.get("routes")
     if not isinstance(routes, list) or not routes:
-        raise ModelError("is not a list of routes", path=place, field="routes", fix='[{"eventType": ..., "handlers": [...]}]')
+        raise ModelError(
+            "is not a list of routes", path=place, field="routes", fix='[{"eventType": ..., "handlers": [...]}]'
+        )
     for i, route in enumerate(routes):
         reader.route(i, route, 1.0 if rate_per_s is None else rate_per_s)
     return reader.build(Path(path), assumed=rate_per_s is None, rate=rate_per_s or 1.0)
@@ -132,7 +134,9 @@ class _Router:
         if owners:
             owner = max(owners, key=len)
             self.notes.append(
-                Finding("info", f"handler {word!r} of {event!r} is taken as a capability of {owner!r}", owner, "handlers")
+                Finding(
+                    "info", f"handler {word!r} of {event!r} is taken as a capability of {owner!r}", owner, "handlers"
+                )
             )
             return owner
         self.component(word, kind="cli" if re.fullmatch(r"[a-z0-9_.+]{1,20}", word) else "service")
@@ -171,7 +175,9 @@ class _Router:
                 return channel
         if self.topics:
             self.notes.append(
-                Finding("warning", f"no topic fits the event type {event!r}: its events reach the bus only", _BUS, "topics")
+                Finding(
+                    "warning", f"no topic fits the event type {event!r}: its events reach the bus only", _BUS, "topics"
+                )
             )
         return None
 
@@ -183,7 +189,10 @@ class _Router:
             target,
             calls=calls,
             mode=mode,
-            provenance={"target": Provenance("declared", source=evidence), "calls": Provenance("assumed", source="once per event")},
+            provenance={
+                "target": Provenance("declared", source=evidence),
+                "calls": Provenance("assumed", source="once per event"),
+            },
         )
 
     def build(self, path: Path, *, assumed: bool, rate: float) -> Architecture:
@@ -193,7 +202,9 @@ class _Router:
             if entry != _BUS:
                 self._link(entry, _BUS, "eventBus.topics")
             for runner, part in runners.items():
-                self._link(entry, runner, "routes", calls=part / total if total > 0 else 1.0 / len(runners), mode="async")
+                self._link(
+                    entry, runner, "routes", calls=part / total if total > 0 else 1.0 / len(runners), mode="async"
+                )
             loads.append(Load(entry, rate_per_s=total, name=entry))
         unused = [t for t in self.topics.values() if t not in self.rates]
         if unused:
@@ -212,7 +223,9 @@ class _Router:
         )
         if assumed:
             self.notes.append(
-                Finding("warning", f"{rate:g} events a second of each route are assumed", _BUS, "loads", "rate_per_s=...")
+                Finding(
+                    "warning", f"{rate:g} events a second of each route are assumed", _BUS, "loads", "rate_per_s=..."
+                )
             )
         return Architecture(
             name=path.stem or "event-router",

@@ -75,7 +75,8 @@ def limit_gain(
     """
     group = groups_of(len(names), source, target)
     inner = np.flatnonzero(group[source] == group[target])
-    calls, found = calls.copy(), []
+    calls = calls.copy()
+    found: list[Finding] = []
     if not inner.size:
         return calls, found
     order = inner[np.argsort(group[source[inner]], kind="stable")]

@@ -115,14 +115,14 @@ def read_node_link(path: str | Path, *, entry: str | None = None, rate_per_s: fl
         if not isinstance(rows, list) or not all(isinstance(r, Mapping) for r in rows):
             raise ModelError("is not a list of objects", path=place, field=key, fix='[{"id": ...}, ...]')
     nodes: list[tuple[str, dict[str, Any]]] = []
-    for i, node in enumerate(lists["nodes"]):  # type: ignore[arg-type]
+    for i, node in enumerate(lists["nodes"]):
         key = node.get("id", node.get("name", node.get("label")))
         if key is None or isinstance(key, (list, dict, bool)) or str(key) == "":
             raise ModelError("a node has no id", path=place, field=f"nodes[{i}].id", fix='{"id": "name"}')
         nodes.append((str(key), {k: v for k, v in node.items() if k not in ("id", "name", "label")}))
     known = {n for n, _ in nodes}
     edges: list[tuple[str, str, dict[str, Any]]] = []
-    for i, link in enumerate(lists["links"]):  # type: ignore[arg-type]
+    for link in lists["links"]:
         ends = []
         for word in ("source", "target"):
             end = link.get(word)
@@ -244,7 +244,9 @@ def _build(
     for a, b, data in edges:
         for end in (a, b):
             if end not in index:
-                raise ModelError("an edge leads to an unknown node", path=path, component=end[:80], field=f"{a}->{b}"[:80])
+                raise ModelError(
+                    "an edge leads to an unknown node", path=path, component=end[:80], field=f"{a}->{b}"[:80]
+                )
         given = dict(data)
         if "calls" not in given and "weight" in given:
             given["calls"] = given.pop("weight")
@@ -268,8 +270,14 @@ def _build(
             notes.append(Finding("warning", message, entries[0], "loads", "rate_per_s=...", len(entries)))
     if ignored:
         shown = ", ".join(sorted(ignored)[:8])
-        notes.append(Finding("info", f"attributes that are no fields were left out: {shown}", field="attributes", count=len(ignored)))
-    return Architecture(name=name, components=parts, dependencies=calls, loads=loads, notes=notes, origin=path.rsplit("/", 1)[-1])
+        notes.append(
+            Finding(
+                "info", f"attributes that are no fields were left out: {shown}", field="attributes", count=len(ignored)
+            )
+        )
+    return Architecture(
+        name=name, components=parts, dependencies=calls, loads=loads, notes=notes, origin=path.rsplit("/", 1)[-1]
+    )
 
 
 def _sniff_graphml(head: bytes, path: Path) -> float:

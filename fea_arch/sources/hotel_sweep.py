@@ -68,7 +68,9 @@ def read_hotel_sweep(path: str | Path, *, rate: float = 100) -> Architecture:
         stats[finite(row.get("Target_RPS"), place, "row", "Target_RPS")] = (row, place)
     if rate not in stats:
         known = ", ".join(f"{r:g}" for r in sorted(stats))
-        raise ModelError(f"there is no row for {rate:g}/s", path=str(folder / _STATS), field="rate", fix=f"one of {known}")
+        raise ModelError(
+            f"there is no row for {rate:g}/s", path=str(folder / _STATS), field="rate", fix=f"one of {known}"
+        )
     row, place = stats[rate]
     actual = finite(row.get("Actual_RPS"), place, f"{rate:g}/s", "Actual_RPS")
     if actual <= 0:
@@ -79,7 +81,7 @@ def read_hotel_sweep(path: str | Path, *, rate: float = 100) -> Architecture:
     mean = parse_seconds(row.get("Mean_Latency"))
     rates.note(
         "info",
-        f"measured end to end at {actual:g}/s: mean {mean:.4g} s, median {parse_seconds(row.get('P50_Latency')):.4g} s, "
+        f"measured at {actual:g}/s: mean {mean:.4g} s, median {parse_seconds(row.get('P50_Latency')):.4g} s, "
         f"99 % {parse_seconds(row.get('P99_Latency')):.4g} s",
         entry,
         "response_s",
@@ -166,8 +168,8 @@ def _resources(folder: Path, rates: Rates, rate: float, entry: str) -> None:
             rates.measured(name, service_time_s=max(demand, fields.get("service_time_s", 0.0), 1e-6))
     rates.note(
         "info",
-        f"{len(stores)} caches and databases appear in the processor data only: one call per request of the service they "
-        "are named after is assumed",
+        f"{len(stores)} caches and databases appear in the processor data only: one call per request of the service"
+        " they are named after is assumed",
         stores[0] if stores else "",
         "calls",
         "count their calls",

@@ -182,7 +182,11 @@ def _requests(
 
 def _sniff(head: bytes, path: Path) -> float:
     look = outline(head)
-    return 0.95 if look.form == "object" and look.any("elements.nodes[].data.nodeType", "elements.nodes[].data.id") else 0.0
+    return (
+        0.95
+        if look.form == "object" and look.any("elements.nodes[].data.nodeType", "elements.nodes[].data.id")
+        else 0.0
+    )
 
 
 SOURCE = Source("kiali", _sniff, read_kiali, "Kiali graph JSON")

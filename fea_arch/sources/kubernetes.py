@@ -69,9 +69,7 @@ def read_kubernetes(path: str | Path, *, rate_per_s: float | None = None) -> Arc
         )
     manifest = Manifest(target.stem or "kubernetes", str(target))
     plain = [_metadata(w)["name"] for w in workloads]
-    names = [
-        n if plain.count(n) == 1 else f"{_metadata(w)['namespace']}/{n}" for n, w in zip(plain, workloads)
-    ]
+    names = [n if plain.count(n) == 1 else f"{_metadata(w)['namespace']}/{n}" for n, w in zip(plain, workloads)]
     for name, workload in zip(names, workloads):
         _add(manifest, name, workload)
     answers = _addresses(resources, workloads, names, manifest)
@@ -107,7 +105,9 @@ def _resources(documents: list[Any], path: str) -> Iterator[Mapping[str, Any]]:
             waiting = [*document["items"], *waiting]
         elif "kind" in document:
             if document["kind"] in (*_WORKLOADS, "Service") and not _metadata(document)["name"]:
-                raise ModelError("has no metadata.name", path=path, component=str(document["kind"]), field="metadata.name")
+                raise ModelError(
+                    "has no metadata.name", path=path, component=str(document["kind"]), field="metadata.name"
+                )
             yield document
 
 

@@ -29,13 +29,18 @@ _NAMES_A_HOST = re.compile(
     r"|BROKERS|NODES?|UPSTREAM|TARGET|BACKEND|DSN|CONNECTION|CONNECTION_STRING)$",
     re.IGNORECASE,
 )
-_TELEMETRY = re.compile(r"OTEL|OTLP|JAEGER|ZIPKIN|TRAC(E|ING)|METRIC|STATSD|TELEMETRY|SENTRY|LOGSTASH|FLUENT", re.IGNORECASE)
+_TELEMETRY = re.compile(
+    r"OTEL|OTLP|JAEGER|ZIPKIN|TRAC(E|ING)|METRIC|STATSD|TELEMETRY|SENTRY|LOGSTASH|FLUENT", re.IGNORECASE
+)
 _EVENTS = re.compile(r"KAFKA|RABBIT|AMQP|NATS|PULSAR|MQTT", re.IGNORECASE)
 _IMAGES = (
     ("bus", ("kafka", "redpanda", "pulsar", "nats")),
     ("queue", ("rabbitmq", "activemq", "mosquitto", "nsqd")),
     ("cache", ("redis", "valkey", "memcached", "dragonfly")),
-    ("database", ("postgres", "mysql", "mariadb", "mongo", "cassandra", "cockroach", "couchdb", "elasticsearch", "opensearch")),
+    (
+        "database",
+        ("postgres", "mysql", "mariadb", "mongo", "cassandra", "cockroach", "couchdb", "elasticsearch", "opensearch"),
+    ),
     ("gateway", ("nginx", "envoy", "haproxy", "traefik", "kong", "edge-router", "frontend-proxy")),
     ("client", ("load-generator", "loadgenerator", "load-test", "locust", "k6")),
 )
@@ -94,7 +99,9 @@ class Manifest:
             if evidence not in seen:
                 seen.append(evidence)
 
-    def note(self, level: str, message: str, component: str = "", field: str = "", fix: str = "", count: int = 1) -> None:
+    def note(
+        self, level: str, message: str, component: str = "", field: str = "", fix: str = "", count: int = 1
+    ) -> None:
         """Add a finding."""
         self.notes.append(Finding(level, message, component, field, fix, count))
 
@@ -139,8 +146,8 @@ class Manifest:
                 if other == source:
                     self.note(
                         "warning",
-                        f"its address of {target} points against the start-up order: taken as a background call that no "
-                        "request makes (calls = 0)",
+                        f"its address of {target} points against the start-up order: taken as a background call that"
+                        " no request makes (calls = 0)",
                         f"{source}->{target}",
                         "calls",
                         "state calls",
@@ -161,7 +168,9 @@ class Manifest:
             mode="async" if set(modes) == {"async"} else "sync",
             provenance={
                 "target": Provenance("declared", source=", ".join(evidence)[:200]),
-                "calls": Provenance("assumed", source="one call per request" if calls == 1.0 else "reduced, see the notes"),
+                "calls": Provenance(
+                    "assumed", source="one call per request" if calls == 1.0 else "reduced, see the notes"
+                ),
             },
         )
 
@@ -171,8 +180,8 @@ class Manifest:
         if n_edges:
             self.note(
                 "info",
-                f"{n_edges} dependencies are declared ({words}); how often each is called is not, one call per request "
-                "is assumed",
+                f"{n_edges} dependencies are declared ({words}); how often each is called is not, one call "
+                "per request is assumed",
                 field="calls",
                 fix="read traces or metrics, or state calls",
                 count=n_edges,
@@ -188,7 +197,7 @@ class Manifest:
         )
         self.note(
             "info" if not assumed else "warning",
-            f"arrivals of {rate:g}/s {'are assumed' if assumed else 'were stated'} at each of the {len(listed)} components "
+            f"arrivals of {rate:g}/s {'are assumed' if assumed else 'were stated'} at each of the {len(listed)} parts "
             f"that nobody depends on: {shown}",
             listed[0] if listed else "",
             "loads",

@@ -60,7 +60,9 @@ def read_mcp_config(path: str | Path, *, rate_per_s: float | None = None) -> Arc
         raise ModelError("is not an object", path=place, fix='{"mcpServers": {...}}')
     entries = list(_entries(document, place))
     if not entries:
-        raise ModelError("names no server", path=place, field="mcpServers", fix='{"mcpServers": {"name": {"command": ...}}}')
+        raise ModelError(
+            "names no server", path=place, field="mcpServers", fix='{"mcpServers": {"name": {"command": ...}}}'
+        )
     names = _unique([name for _, name, _ in entries], [bundle for bundle, _, _ in entries])
     parts, counts = [], {"stdio": 0, "http": 0}
     for name, (_, plain, body) in zip(names, entries):
@@ -69,7 +71,11 @@ def read_mcp_config(path: str | Path, *, rate_per_s: float | None = None) -> Arc
         parts.append(_component(name, transport, body, place))
     running = [p.name for p in parts if p.available]
     client = Component(
-        _CLIENT if _CLIENT not in names else f"{_CLIENT} (host)", kind="client", law="delay", blocking=False, service_time_s=1e-6
+        _CLIENT if _CLIENT not in names else f"{_CLIENT} (host)",
+        kind="client",
+        law="delay",
+        blocking=False,
+        service_time_s=1e-6,
     )
     rate = 1.0 if rate_per_s is None else rate_per_s
     share = 1.0 / len(running) if running else 0.0
@@ -140,14 +146,20 @@ def _unique(names: list[str], bundles: list[str]) -> list[str]:
 
 
 def _transport(name: str, body: Mapping[str, Any], path: str) -> str:
-    kind, command, url = body.get("type", body.get("transport")), body.get("command"), body.get("url", body.get("serverUrl"))
+    kind, command, url = (
+        body.get("type", body.get("transport")),
+        body.get("command"),
+        body.get("url", body.get("serverUrl")),
+    )
     if isinstance(url, str) and url and not command:
         return "http"
     if isinstance(command, str) and command:
         return "stdio"
     if isinstance(kind, str) and kind.lower() in ("http", "sse", "streamable-http", "streamablehttp", "ws"):
         raise ModelError("has no url", path=path, component=name[:80], field="url", fix="the address of the server")
-    raise ModelError("has neither a command nor a url", path=path, component=name[:80], field="command", fix='"command" or "url"')
+    raise ModelError(
+        "has neither a command nor a url", path=path, component=name[:80], field="command", fix='"command" or "url"'
+    )
 
 
 def _component(name: str, transport: str, body: Mapping[str, Any], path: str) -> Component:
@@ -170,7 +182,10 @@ def _component(name: str, transport: str, body: Mapping[str, Any], path: str) ->
 
 
 def _notes(
-    parts: list[Component], counts: Mapping[str, int], entries: list[tuple[str, str, Mapping[str, Any]]], assumed: float | None
+    parts: list[Component],
+    counts: Mapping[str, int],
+    entries: list[tuple[str, str, Mapping[str, Any]]],
+    assumed: float | None,
 ) -> list[Finding]:
     notes = [
         Finding(
@@ -181,7 +196,7 @@ def _notes(
         ),
         Finding(
             "info",
-            "a configuration holds no times: 10 ms per call are assumed; a server on another machine is taken as a pure delay",
+            "a configuration holds no times: 10 ms per call are assumed; a server on another machine is a pure delay",
             parts[0].name,
             "service_time_s",
             "measure: fea-arch measure",
@@ -211,7 +226,11 @@ def _sniff(head: bytes, path: Path) -> float:
     last = [p.rsplit(".", 1)[-1] for p in look.paths]
     if look.has("mcpServers") or "mcpServers" in last:
         return 0.9
-    entry = [p for p in look.paths if p.startswith(("servers.", "mcp.servers.")) and p.rsplit(".", 1)[-1] in ("command", "url")]
+    entry = [
+        p
+        for p in look.paths
+        if p.startswith(("servers.", "mcp.servers.")) and p.rsplit(".", 1)[-1] in ("command", "url")
+    ]
     return 0.85 if entry else (0.5 if "mcpServers" in look.text else 0.0)
 
 

@@ -15,20 +15,22 @@ __all__ = ["from_series", "workload_of"]
 _GRAPH = "traces_service_graph_request_"
 _OUTSIDE = ("", "user", "unknown", "external", "client")
 _SKIPPED = ("", "POD", "istio-proxy", "istio-init", "linkerd-proxy")
-_REPLICA = re.compile(r"-[a-f0-9]{6,10}-[a-z0-9]{5}$|-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[a-z0-9]{5}$|-[a-z0-9]{5}$|-\d{1,4}$")
+_REPLICA = re.compile(
+    r"-[a-f0-9]{6,10}-[a-z0-9]{5}$|-[bcdfghjklmnpqrstvwxz2456789]{8,10}-[a-z0-9]{5}$|-[a-z0-9]{5}$|-\d{1,4}$"
+)
 
 
 class SeriesLike(Protocol):
     """What is needed of a series."""
 
     @property
-    def metric(self) -> str: ...  # noqa: D102
+    def metric(self) -> str: ...
     @property
-    def labels(self) -> Mapping[str, str]: ...  # noqa: D102
+    def labels(self) -> Mapping[str, str]: ...
     @property
-    def value(self) -> float: ...  # noqa: D102
+    def value(self) -> float: ...
     @property
-    def is_rate(self) -> bool: ...  # noqa: D102
+    def is_rate(self) -> bool: ...
 
 
 def workload_of(pod: str, known: Iterable[str] = ()) -> str:
@@ -144,7 +146,11 @@ def _times(rows: list[SeriesLike], reporter: str, rates: Rates) -> None:
                 edge = float(s.labels.get("le", "")) * unit
             except ValueError as error:
                 raise ModelError(
-                    f"is {s.labels.get('le')!r}", path=rates.path, component=s.metric, field="le", fix="a number or +Inf"
+                    f"is {s.labels.get('le')!r}",
+                    path=rates.path,
+                    component=s.metric,
+                    field="le",
+                    fix="a number or +Inf",
                 ) from error
             table = buckets.setdefault(target, {})
             table[edge] = table.get(edge, 0.0) + s.value
@@ -156,7 +162,11 @@ def _times(rows: list[SeriesLike], reporter: str, rates: Rates) -> None:
             if count > 0:
                 rates.respond(target, total, count)
                 rates.note(
-                    "info", "mean response time from the middles of histogram buckets", target, "service_time_s", "save the _sum"
+                    "info",
+                    "mean response time from the middles of histogram buckets",
+                    target,
+                    "service_time_s",
+                    "save the _sum",
                 )
 
 

@@ -100,7 +100,12 @@ def read_prometheus(path: str | Path, *, rate_per_s: float | None = None) -> Arc
     place = str(path)
     content = read_text(path)
     documents = _documents(content, path)
-    found = [s for document in documents for query, answer in answers_of(document, place) for s in series_of(answer, query, place)]
+    found = [
+        s
+        for document in documents
+        for query, answer in answers_of(document, place)
+        for s in series_of(answer, query, place)
+    ]
     return from_series(found, place, name=Path(path).stem or "prometheus", rate_per_s=rate_per_s)
 
 
@@ -154,7 +159,11 @@ def series_of(answer: Mapping[str, Any], query: str, path: str) -> Iterator[Seri
         raise ModelError("has no list data.result", path=path, component=where, field="data.result")
     if data.get("resultType") not in ("vector", "matrix", None):
         raise ModelError(
-            f"is a {str(data.get('resultType'))[:20]!r}", path=path, component=where, field="resultType", fix="vector or matrix"
+            f"is a {str(data.get('resultType'))[:20]!r}",
+            path=path,
+            component=where,
+            field="resultType",
+            fix="vector or matrix",
         )
     named = _KNOWN.search(query)
     rated = bool(re.search(r"\b(i?rate|increase|deriv)\s*\(", query))
@@ -182,7 +191,11 @@ def _value(row: Mapping[str, Any], is_counter: bool, path: str, metric: str) -> 
             points.append((float(at), float(text)))
         except (TypeError, ValueError) as error:
             raise ModelError(
-                f"a sample is {json.dumps(sample, default=str)[:80]}", path=path, component=metric, field="value", fix="[time, text]"
+                f"a sample is {json.dumps(sample, default=str)[:80]}",
+                path=path,
+                component=metric,
+                field="value",
+                fix="[time, text]",
             ) from error
     number = points[-1][1]
     if is_counter and len(points) > 1 and points[-1][0] > points[0][0]:

@@ -87,7 +87,9 @@ class Rates:
         before = self.responses.get(name, (0.0, 0.0))
         self.responses[name] = (before[0] + total_s, before[1] + count)
 
-    def note(self, level: str, message: str, component: str = "", field: str = "", fix: str = "", count: int = 1) -> None:
+    def note(
+        self, level: str, message: str, component: str = "", field: str = "", fix: str = "", count: int = 1
+    ) -> None:
         """Add a finding."""
         self.notes.append(Finding(level, message, component, field, fix, count))
 
@@ -125,7 +127,11 @@ class Rates:
             ],
             dependencies=[
                 Dependency(
-                    a, b, calls=float(c), mode=self.calls[a, b].mode, provenance={"calls": Provenance("measured", source=self.source)}
+                    a,
+                    b,
+                    calls=float(c),
+                    mode=self.calls[a, b].mode,
+                    provenance={"calls": Provenance("measured", source=self.source)},
                 )
                 for (a, b), c in zip(pairs, calls)
             ],
@@ -174,8 +180,8 @@ class Rates:
             shown = ", ".join(names[i] for i in added[:5]) + (" ..." if added.size > 5 else "")
             self.note(
                 "info",
-                f"{added.size} components send more than they are seen to receive ({shown}): arrivals as large as their "
-                "busiest call are taken to come from outside",
+                f"{added.size} components send more than they are seen to receive ({shown}): arrivals as large as"
+                " their busiest call are taken to come from outside",
                 names[added[0]],
                 "loads",
                 "state the arrivals",
@@ -226,8 +232,8 @@ class Rates:
         if timed:
             self.note(
                 "info",
-                f"service times of {timed} components are mean response times less the time in callees; waiting at that "
-                "load is still inside",
+                f"service times of {timed} components are mean response times less the time in callees; waiting at"
+                " that load is still inside",
                 field="service_time_s",
                 count=timed,
             )

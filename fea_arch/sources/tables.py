@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fea_arch.architecture import Architecture, Columns, Component, Dependency, Finding, Host, Load, Objective, Provenance
+from fea_arch.architecture import (
+    Architecture,
+    Columns,
+    Component,
+    Dependency,
+    Finding,
+    Host,
+    Load,
+    Objective,
+    Provenance,
+)
 from fea_arch.architecture.fields import specs
 from fea_arch.errors import ModelError, suggestion
 
@@ -84,7 +94,9 @@ def from_tables(
             numbers = _numbers(calls[end], len(names), "dependencies", end)
             if numbers is not None:
                 numbered[end], calls[end] = numbers, names[numbers]
-    edges = Columns.from_arrays(Dependency, _cleaned(Dependency, calls), _origins(dependency_provenance), "dependencies")
+    edges = Columns.from_arrays(
+        Dependency, _cleaned(Dependency, calls), _origins(dependency_provenance), "dependencies"
+    )
     edges.numbers = (names, numbered)  # spares the look-up of millions of names
     return Architecture(
         name=name,
@@ -166,7 +178,9 @@ def _cleaned(kind: type[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
             if spec.form in ("number", "count"):
                 wrong = next((i for i, v in enumerate(column) if isinstance(v, (str, bytes, bool))), None)
                 if wrong is not None:
-                    raise ModelError(f"row {wrong} is {column[wrong]!r}, not a number", component=owner, field=spec.name)
+                    raise ModelError(
+                        f"row {wrong} is {column[wrong]!r}, not a number", component=owner, field=spec.name
+                    )
         cleaned[spec.name] = column
     return cleaned
 
@@ -211,7 +225,9 @@ def _loads(loads: Any, names: NDArray[np.object_]) -> list[Load]:
     sizes = {len(v) for v in columns.values()}
     if len(sizes) > 1:
         raise ModelError("its columns differ in length", component="loads", fix="columns of equal length")
-    lists = {k: [None if _is_blank(v) else v for v in list(_plain(values))] for k, values in columns.items()}
+    lists: dict[str, list[Any]] = {
+        k: [None if _is_blank(v) else v for v in list(_plain(values))] for k, values in columns.items()
+    }
     return [Load(**{k: v[i] for k, v in lists.items() if v[i] is not None}) for i in range(sizes.pop() if sizes else 0)]
 
 
@@ -229,11 +245,16 @@ def _cross_check(stations: Columns[Component]) -> None:
         _refuse(stations, below, "failure_limit", "is below elastic_limit")
     if "law" in stations.data:
         law = stations.column("law")
-        blank = np.array([c is None for c in stations.column("curve")], np.bool_) if (law == "tabulated").any() else False
+        blank = (
+            np.array([c is None for c in stations.column("curve")], np.bool_) if (law == "tabulated").any() else False
+        )
         _refuse(stations, (law == "tabulated") & blank, "curve", "law 'tabulated' needs a curve")
         _refuse(stations, (law == "usl") & np.isnan(stations.column("usl_sigma")), "usl_sigma", "law 'usl' needs it")
         _refuse(
-            stations, (law == "bounded") & (stations.column("queue_capacity") < 0), "queue_capacity", "law 'bounded' needs it"
+            stations,
+            (law == "bounded") & (stations.column("queue_capacity") < 0),
+            "queue_capacity",
+            "law 'bounded' needs it",
         )
 
 

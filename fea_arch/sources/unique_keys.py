@@ -58,7 +58,8 @@ def parse_unique_yaml(content: str, path: str | Path) -> list[Any]:
         if stack and stack[-1] is not None:
             stack[-1][1] = not stack[-1][1]
 
-    for event in yaml.parse(content, Loader=loader):
+    events: Any = yaml.parse(content, Loader=loader)
+    for event in events:
         kind = type(event).__name__
         if kind == "MappingStartEvent":
             stack.append([set(), True])

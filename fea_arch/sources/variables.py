@@ -115,7 +115,9 @@ def read_variables(path: str | Path) -> dict[str, str]:
             continue
         match = _LINE.match(line)
         if match is None:
-            raise ModelError("is not NAME=value", path=str(path), line=number, fix="one variable a line, # for comments")
+            raise ModelError(
+                "is not NAME=value", path=str(path), line=number, fix="one variable a line, # for comments"
+            )
         name, raw = match.group(1), match.group(2)
         if raw is None:
             continue
