@@ -303,9 +303,10 @@ def trace_curve(
     length = step
 
     def done() -> Path:
+        rows = tuple(np.array(e, np.int64) for e in events)
         return Path(
             np.array([q for _, q in points]), np.array([x for x, _ in points]), np.array(tangents),
-            np.array(negative, np.int64), tuple(np.array(e, np.int64) for e in events), np.array(bifurcations, np.int64),
+            np.array(negative, np.int64), rows, np.array(bifurcations, np.int64),
         )  # fmt: skip
 
     def add(x: Array, q: float, tangent: Array) -> None:
