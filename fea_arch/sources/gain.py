@@ -73,8 +73,9 @@ def limit_gain(
     >>> float(calls[0] * calls[1]), len(notes)
     (0.25, 1)
     """
-    group = groups_of(len(names), source, target)
-    inner = np.flatnonzero(group[source] == group[target])
+    live = calls > 0
+    group = groups_of(len(names), source[live], target[live])
+    inner = np.flatnonzero(live & (group[source] == group[target]))
     calls = calls.copy()
     found: list[Finding] = []
     if not inner.size:
