@@ -9,15 +9,19 @@ from fea_arch.probes.law_fitting import fit_law
 from fea_arch.probes.load_point import LoadPoint, LoadTest
 from fea_arch.probes.load_test import load_test
 from fea_arch.probes.mcp import probe_mcp
+from fea_arch.probes.measure import measure
 from fea_arch.probes.process import probe_process
+from fea_arch.probes.targets import Target
 
 __all__ = [
     "LawFit",
     "LoadPoint",
     "LoadTest",
     "Measurement",
+    "Target",
     "fit_law",
     "load_test",
+    "measure",
     "probe_cli",
     "probe_http",
     "probe_kafka",

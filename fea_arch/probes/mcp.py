@@ -9,14 +9,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from fea_arch.architecture.measurement import Measurement
 from fea_arch.errors import FeaArchError, MissingExtraError, ModelError, ProbeError
 from fea_arch.probes.generators import reason, run_async
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, checked_command, clean_text
-from fea_arch.probes.mcp_session import http_session, stdio_session
+from fea_arch.probes.mcp_session import http_session, load_sdk, stdio_session
 
-__all__ = ["probe_mcp"]
+__all__ = ["described_failure", "probe_mcp", "secrets_of"]
 
 _MOST_PAGES = 50
 #: Processor time is counted in ticks of 10 ms: with fewer than five the share of one request is noise.
@@ -86,7 +87,8 @@ def probe_mcp(
         raise ModelError("is not an http address", component=name, field="url")
     if samples < 1:
         raise ModelError(f"is {samples}", component=name, field="samples", fix="1 or more")
-    secrets = tuple(str(v) for v in {**(env or {}), **(headers or {})}.values())
+    secrets = secrets_of(command or (), url or "", env or {}, headers or {})
+    load_sdk()
     started_at = time.time()
     found: dict[str, Any] = {"errors": [], "details": {"transport": "stdio" if command else "http"}}
     limits = _Limits(samples, warmup, dict(calls or {}), start_timeout_s, timeout_s, settle_s)
@@ -101,7 +103,7 @@ def probe_mcp(
             finally:
                 status = program.stop()
             if not ok:
-                found["errors"] = [_why(program, status, found["errors"], secrets)]
+                found["errors"] = [described_failure(program, status, found["errors"], secrets)]
         else:
             ok = run_async(_over_http(str(url), dict(headers or {}), limits, found))
     return Measurement(
@@ -117,6 +119,26 @@ def probe_mcp(
         started_at=started_at,
         details=found["details"],
     )
+
+
+def secrets_of(command: Sequence[str], url: str, env: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return everything of a configuration that must not be repeated."""
+    found = [str(v) for v in (*env.values(), *headers.values())]
+    found += [v.partition(" ")[2] for v in map(str, headers.values()) if " " in v]  # "Bearer ..." without the word
+    before = ""
+    for part in command:
+        flag, equals, value = part.partition("=")
+        if equals and any(w in flag.upper() for w in _CREDENTIAL_WORDS):
+            found.append(value)
+        if before.startswith("-") and any(w in before.upper() for w in _CREDENTIAL_WORDS):
+            found.append(part)
+        if "://" in part:
+            found.append(urlsplit(part).password or "")
+        before = part
+    if url:
+        parts = urlsplit(url)
+        found += [parts.query, parts.password or "", *(v for _, v in parse_qsl(parts.query))]
+    return tuple(dict.fromkeys(found))
 
 
 class _Limits:
@@ -298,7 +320,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _why(program: Program, status: int | None, errors: list[str], secrets: tuple[str, ...]) -> str:
+def described_failure(program: Program, status: int | None, errors: list[str], secrets: tuple[str, ...]) -> str:
     """Return the reason of a failure: too many processes, missing credentials by name, last words, exit status."""
     if program.overgrown:
         return f"started more than {program.max_processes} processes"

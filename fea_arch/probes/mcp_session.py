@@ -16,19 +16,29 @@ from typing import Any
 from fea_arch.errors import MissingExtraError, ProbeError
 from fea_arch.probes.lifecycle import Program
 
-__all__ = ["Pipes", "http_session", "stdio_session"]
+__all__ = ["Pipes", "http_session", "load_sdk", "stdio_session"]
 
 _LINE_BYTES = 4 << 20
 _GARBAGE_LINES = 1000
 
 
-def _sdk() -> Any:
+def loadload_sdk() -> Any:
+    """Import the SDK; call it before a program is started, so that its import is no part of a cold start.
+
+    Raises
+    ------
+    MissingExtraError
+        If it is absent or older than 2.0.
+    """
     try:
         import mcp
     except ImportError:
         raise MissingExtraError("mcp", "mcp") from None
     if not hasattr(mcp, "types") or not hasattr(mcp.types, "jsonrpc_message_adapter"):
         raise MissingExtraError("mcp>=2", "mcp")
+    import mcp.client.streamable_http
+    import mcp.shared.message
+
     return mcp
 
 
@@ -59,7 +69,7 @@ class Pipes:
 
     async def incoming(self, queue: asyncio.Queue[bytes | None], sink: Any) -> None:
         """Parse lines and hand them to the session; close it at the end of the output."""
-        sdk = _sdk()
+        sdk = load_sdk()
         from mcp.shared.message import SessionMessage
 
         async with sink:
@@ -108,7 +118,7 @@ def _write_all(pipe: Any, data: bytes) -> None:
 @asynccontextmanager
 async def stdio_session(program: Program, *, request_timeout_s: float) -> AsyncIterator[tuple[Any, Pipes]]:
     """Open a session over the pipes of a running program; the caller ends the program."""
-    sdk = _sdk()
+    sdk = load_sdk()
     import anyio
 
     pipes, queue = Pipes(program), asyncio.Queue[bytes | None](64)
@@ -139,7 +149,7 @@ async def http_session(
     url: str, *, headers: Mapping[str, str], connect_timeout_s: float, request_timeout_s: float
 ) -> AsyncIterator[Any]:
     """Open a session over streamable HTTP."""
-    sdk = _sdk()
+    sdk = load_sdk()
     from mcp.client import streamable_http
 
     maker = streamable_http.httpx2.AsyncClient
