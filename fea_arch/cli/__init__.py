@@ -112,15 +112,23 @@ def _run(arguments: Sequence[str] | None) -> int:
         click.echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:
-        # the reader of our output is gone (head, less): say nothing, and keep the interpreter from flushing into it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FINE
+        return _reader_gone()
+    except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # click ends the program by itself
+            return _reader_gone()
+        raise
     except FeaArchError as error:
         click.echo(f"fea-arch: {_one_line(error)}", err=True)
         return FAILED if isinstance(error, (ConvergenceError, ProbeError, MissingExtraError)) else BAD_INPUT
     except MemoryError:
         click.echo("fea-arch: not enough memory for this input", err=True)
         return FAILED
+
+
+def _reader_gone() -> int:
+    """Say nothing when the reader of our output is gone (head, less), and flush into nowhere at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return FINE
 
 
 def _one_line(error: BaseException) -> str:
