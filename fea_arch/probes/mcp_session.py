@@ -22,7 +22,7 @@ _LINE_BYTES = 4 << 20
 _GARBAGE_LINES = 1000
 
 
-def loadload_sdk() -> Any:
+def load_sdk() -> Any:
     """Import the SDK; call it before a program is started, so that its import is no part of a cold start.
 
     Raises
