@@ -54,6 +54,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
         "read_kubernetes",
         "read_mcp_config",
         "read_native",
+        "read_nezha",
         "read_node_link",
         "read_otlp",
         "read_prometheus",

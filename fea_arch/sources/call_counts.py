@@ -204,9 +204,7 @@ def build(
         {f: Provenance("assumed", source=origin) for f in ("service_time_s", "servers", "blocking")},
     )
     calls = Columns.from_arrays(Dependency, {"source": label[i], "target": label[j], "calls": total / requests[i]})
-    samples = np.minimum(total, 2**53).astype(np.int64).tolist()
-    measured = np.empty(codes.size, object)
-    measured[:] = [Provenance("measured", samples=s, source=origin, spread=max(s, 1) ** -0.5) for s in samples]
+    measured = counted(np.minimum(total, 2.0**53).astype(np.int64), origin)
     calls = Columns(Dependency, len(calls), calls.data, {"calls": measured})
     loads = [
         Load(names[k], rate_per_s=float(arrivals[k] / window_s), measured=False)
@@ -216,6 +214,21 @@ def build(
     return Architecture(
         name=title(path), components=stations, dependencies=calls, loads=loads, notes=tuple(found), origin=origin
     )
+
+
+def counted(samples: NDArray[np.int64], source: str) -> NDArray[np.object_]:
+    """Return the provenance of counted calls, one shared object for each number of calls.
+
+    Parameters
+    ----------
+    samples : (n,) int64
+        Calls counted; the count scatters like a Poisson variable.
+    source : str
+    """
+    values, at = np.unique(samples, return_inverse=True)
+    made = np.empty(values.size, object)
+    made[:] = [Provenance("measured", samples=s, source=source, spread=max(s, 1) ** -0.5) for s in values.tolist()]
+    return np.asarray(made[at], object)
 
 
 def _notes(

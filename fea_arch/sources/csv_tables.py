@@ -14,6 +14,7 @@ from fea_arch.sources.csv_columns import Table, read_table
 from fea_arch.sources.loading import existing
 from fea_arch.sources.outline import outline
 from fea_arch.sources.rates import Rates, finite
+from fea_arch.sources.nezha import is_nezha, read_nezha
 from fea_arch.sources.registry import Source
 
 __all__ = ["SOURCE", "read_csv"]
@@ -65,6 +66,8 @@ def read_csv(
     """
     table = read_table(existing(path))
     missing = [w for w in ("source", "target") if w not in table.columns]
+    if missing and is_nezha(",".join(table.titles)):
+        return read_nezha(path)
     if missing:
         raise ModelError(
             f"has no {' and no '.join(missing)} column (columns: {', '.join(t[:40] for t in table.titles[:12])})",

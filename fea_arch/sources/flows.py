@@ -105,6 +105,7 @@ def cycles(n: int, source: Index, target: Index) -> list[Index]:
     if not source.size:
         return []
     label = _strong(n, source, target)
-    order = np.argsort(label, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
-    return sorted((g for g in groups if g.size > 1), key=lambda g: (-g.size, int(g[0])))
+    rows = np.flatnonzero(np.bincount(label)[label] > 1)
+    rows = rows[np.argsort(label[rows], kind="stable")]
+    groups = np.split(rows, np.flatnonzero(np.diff(label[rows])) + 1) if rows.size else []
+    return sorted(groups, key=lambda g: (-g.size, int(g[0])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gzip
 import json
@@ -93,8 +94,8 @@ def attempt(reader, content, **options):
 
 def places(document, here=()):
     yield here
-    items = document.items() if isinstance(document, dict) else enumerate(document) if isinstance(document, list) else ()
-    for key, value in items:
+    inner = document if isinstance(document, list) else ()
+    for key, value in document.items() if isinstance(document, dict) else enumerate(inner):
         yield from places(value, (*here, key))
 
 
@@ -133,10 +134,8 @@ def test_changed_values(name, data):
     for _ in range(data.draw(st.integers(1, 3))):
         place = data.draw(st.sampled_from(PLACES[name]))
         value, action = data.draw(odd_values), data.draw(st.sampled_from(["put", "put", "drop", "twice"]))
-        try:
+        with contextlib.suppress(KeyError, IndexError, TypeError):  # an earlier change took this place away
             document = changed(document, place, value, action)
-        except (KeyError, IndexError, TypeError):
-            pass  # an earlier change took this place away
     content = json.dumps(document).encode()
     attempt(READERS[name], content)
     if name in ("otlp", "jaeger", "zipkin"):
@@ -190,7 +189,8 @@ def test_any_pattern_of_parents_links_and_times(rows, by):
         {
             "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": f"s{service}"}}]},
             "scopeSpans": [{"spans": [{
-                "traceId": str(own % 2), "spanId": str(own), "parentSpanId": str(parent), "kind": kind, "name": f"n{kind}",
+                "traceId": str(own % 2), "spanId": str(own), "parentSpanId": str(parent), "kind": kind,
+                "name": f"n{kind}",
                 "startTimeUnixNano": str(low * 1_000_000), "endTimeUnixNano": str((low + length) * 1_000_000 + 1),
                 "links": [{"traceId": str(x % 2), "spanId": str(x)} for x in links],
                 "attributes": [{"key": "peer.service", "value": {"stringValue": f"s{(service + kind) % 4}"}}],

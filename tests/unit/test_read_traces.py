@@ -12,10 +12,9 @@ import pytest
 from shared_data import data_path, needs_data
 
 import fea_arch as fa
-from fea_arch.sources import read_nezha
 from fea_arch.sources.flows import outside_arrivals
-from fea_arch.sources.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, SpanLog
 from fea_arch.sources.span_architecture import build
+from fea_arch.sources.spans import CLIENT, CONSUMER, INTERNAL, PRODUCER, SERVER, SpanLog
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 MS = 1_000_000
@@ -125,6 +124,7 @@ def test_shop_has_the_same_answer_in_every_format(shop):
 
 def test_shop_as_nezha_table():
     arch = fa.read(FIXTURES / "shop_nezha.csv.gz")
+    assert arch == fa.read_csv(FIXTURES / "shop_nezha.csv.gz") == fa.read_nezha(FIXTURES / "shop_nezha.csv.gz")
     own = {c.name: c.service_time_s * 1e3 for c in arch.components}
     assert own == pytest.approx({"web": 8, "cart": 4, "ads": 4, "recs": 3})
     assert calls_of(arch)["web->cart"].network_latency_s == pytest.approx(0.002)
@@ -385,10 +385,11 @@ def test_nezha_known_answers():
     [
         ("fault_12_37_trace", "frontend->cartservice", 0.95, 219.27),
         ("fault_13_38_trace", "frontend->currencyservice", 2.64, 579.39),
+        ("fault_14_14_trace", "checkoutservice->paymentservice", 1.0, 535.54),
     ],
 )
 def test_nezha_faults(trace, edge, calls, seen_ms):
-    arch = read_nezha(data_path("nezha-online-boutique", "trace", f"{trace}.csv.gz"))
+    arch = fa.read_nezha(data_path("nezha-online-boutique", "trace", f"{trace}.csv.gz"))
     found = calls_of(arch)[edge]
     assert found.calls == pytest.approx(calls, rel=0.1)
     assert 1e3 * (found.network_latency_s + arch[found.target].service_time_s) == pytest.approx(seen_ms, rel=0.05)
@@ -444,6 +445,9 @@ def test_tempo_and_example():
     assert len(arch) == 5
     assert "productpage.bookinfo->reviews.bookinfo" in calls_of(arch)
     assert fa.read(data_path("otlp-examples", "trace.json")).names == ["my.service"]
+    linked = fa.read(data_path("jaeger-fixtures", "otel_traces_01.json"))
+    assert linked.names == ["service-x", "service-y"]
+    assert linked["service-y"].kind == "external"
 
 
 @needs_data
