@@ -51,7 +51,7 @@ class ModesResult(_Frozen):
     expected_count : int
         Number of reported modes below the same shift; equal to ``sturm_count`` when none was missed.
     method : str
-        ``"dense"``, ``"shift-invert"`` or ``"block"``.
+        ``"dense"``, ``"shift-invert"``, ``"shift-invert by conjugate gradients"`` or ``"rigid"``.
     """
 
     frequencies_hz: Array

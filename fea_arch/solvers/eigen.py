@@ -57,8 +57,8 @@ def sturm_count(K: Any, M: Any, sigma: float) -> int:
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
-    from fea_arch.solvers.linear_direct import SparseLDL
     from fea_arch.solvers.linear_base import Symmetric
+    from fea_arch.solvers.linear_direct import SparseLDL
 
     shifted = csc_array(K - sigma * M)
     if shifted.shape[0] <= DENSE:
@@ -202,9 +202,10 @@ def _iterative(
         locked = np.column_stack([lower[1](r) for r in rigid.T]) if rigid.size else np.empty((K.shape[0], 0))
     found_x: list[Array] = [locked[:, i] for i in range(locked.shape[1])]
     need = max(wanted - locked.shape[1], 1) if sigma is None else wanted
-    vectors = _lanczos(inverse, K.shape[0], need, found_x, seed=0)
+    tolerance = 3e-9 if ready.method == "pcg" else 1e-10
+    vectors = _lanczos(inverse, K.shape[0], need, found_x, 0, max(need - 2, 1), tolerance)
     values, shapes = _ritz(K, M, np.column_stack([rigid, _back(back, vectors)]))
-    method = "shift-invert" if ready.method != "pcg" else "block"
+    method = "shift-invert" if ready.method != "pcg" else "shift-invert by conjugate gradients"
     for _ in range(3):  # inverse iteration polishes; the count finds what the start vector missed
         top = min(modes, values.size)
         if residual_norms(K, M, values[:top], shapes[:, :top]).max(initial=0.0) <= 2e-9:
@@ -223,7 +224,7 @@ def _iterative(
             if missing <= 0:
                 break
             basis = [root * s for s in shapes.T] if lumped else [lower[1](s) for s in shapes.T]
-            more = _lanczos(inverse, K.shape[0], missing + 1, basis, seed=attempt + 1)
+            more = _lanczos(inverse, K.shape[0], missing + 1, basis, attempt + 1, missing, tolerance)
             values, shapes = _ritz(K, M, np.column_stack([shapes, _back(back, more)]))
     if sigma is not None:
         order = np.argsort(np.abs(values - sigma))[:modes]
@@ -266,8 +267,13 @@ def _ritz(K: Any, M: Any, basis: Array) -> tuple[Array, Array]:
     return np.asarray(values), np.asarray(basis @ rotation)
 
 
-def _lanczos(inverse: Callable[[Array], Array], n: int, wanted: int, locked: list[Array], seed: int) -> Array:
-    """Return the ``wanted`` dominant eigenvectors of an operator, orthogonal to the locked ones, (n, wanted)."""
+def _lanczos(
+    inverse: Callable[[Array], Array], n: int, wanted: int, locked: list[Array], seed: int, sharp: int, tolerance: float
+) -> Array:
+    """Return ``wanted`` dominant eigenvectors of an operator, orthogonal to the locked ones, (n, wanted).
+
+    The first ``sharp`` of them meet the tolerance, the others only show where the next eigenvalues lie.
+    """
     from scipy.linalg import eigh_tridiagonal
 
     most = min(max(12 * wanted + 60, 120), n - len(locked))
@@ -290,7 +296,8 @@ def _lanczos(inverse: Callable[[Array], Array], n: int, wanted: int, locked: lis
             theta, s = eigh_tridiagonal(alpha[: j + 1], beta[:j])
             order = np.argsort(-np.abs(theta))[:wanted]
             error = norm * np.abs(s[-1, order])
-            if exhausted or np.all(error <= 1e-10 * np.abs(theta[order])):
+            limit = np.where(np.arange(order.size) < sharp, tolerance, 1e-3) * np.abs(theta[order])
+            if exhausted or np.all(error <= limit):
                 return np.asarray(basis[first : row + 1].T @ s[:, order])
         if row + 2 > basis.shape[0]:
             basis = np.vstack([basis, np.zeros((min(basis.shape[0], first + most + 1 - basis.shape[0]), n))])
