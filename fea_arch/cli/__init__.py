@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -43,8 +44,24 @@ Shell completion: eval "$(_FEA_ARCH_COMPLETE=bash_source fea-arch)"
 """
 
 
+class _ReaderGone(Exception):
+    """The reader of our output is gone; click would otherwise end the program with its own exit code."""
+
+
 class _Program(click.Group):
     """A group that imports a command when it is used."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except BrokenPipeError:
+            raise _ReaderGone from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise _ReaderGone from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -111,12 +128,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, _ReaderGone):
         return _reader_gone()
-    except SystemExit as stop:
-        if isinstance(stop.__context__, BrokenPipeError):  # click ends the program by itself
-            return _reader_gone()
-        raise
     except FeaArchError as error:
         click.echo(f"fea-arch: {_one_line(error)}", err=True)
         return FAILED if isinstance(error, (ConvergenceError, ProbeError, MissingExtraError)) else BAD_INPUT
