@@ -12,9 +12,9 @@ from fea_arch.architecture.component import KINDS
 from fea_arch.errors import ModelError
 from fea_arch.sources.csv_columns import Table, read_table
 from fea_arch.sources.loading import existing
+from fea_arch.sources.nezha import is_nezha, read_nezha
 from fea_arch.sources.outline import outline
 from fea_arch.sources.rates import Rates, finite
-from fea_arch.sources.nezha import is_nezha, read_nezha
 from fea_arch.sources.registry import Source
 
 __all__ = ["SOURCE", "read_csv"]
