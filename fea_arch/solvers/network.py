@@ -99,7 +99,7 @@ def build_network(arch: Architecture) -> Network:
     np.cumsum(np.bincount(target, minlength=n), out=in_ptr[1:])
     order, start = strong_components(ptr, np.ascontiguousarray(target))
     law_name = columns.column("law")
-    servers = np.ascontiguousarray(columns.column("servers"), np.int64)
+    servers = np.ascontiguousarray(columns.column("servers"), np.int64).copy()
     law = np.zeros(n, np.int64)
     if "law" in columns.data:
         law[law_name == "delay"] = 1
