@@ -103,6 +103,7 @@ def _answer(opener: Any, request: Any, shown: str, timeout_s: float, max_bytes: 
         with opener.open(request, timeout=timeout_s) as response:
             body = response.read(max_bytes + 1)
     except urllib.error.HTTPError as error:
+        error.close()
         raise ProbeError(f"{shown} answers {error.code} {error.reason}") from None
     except (OSError, ValueError) as error:
         raise ProbeError(f"{shown} does not answer: {getattr(error, 'reason', error)}") from None

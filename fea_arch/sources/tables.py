@@ -173,8 +173,10 @@ def _cleaned(kind: type[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
                 field=str(name),
                 fix=f"one of {', '.join(k for k in known if k != 'provenance')}",
             )
+        if isinstance(column, np.ndarray) and column.dtype.kind == "f" and spec.form not in ("number", "count"):
+            column = [None if v != v else v for v in column.tolist()]  # a frame's way to write an empty text column
         if isinstance(column, list):
-            _require_filled(column, spec.optional or spec.default is None, owner, spec.name)
+            _require_filled(column, not spec.required and (spec.optional or spec.default is None), owner, spec.name)
             if spec.form in ("number", "count"):
                 wrong = next((i for i, v in enumerate(column) if isinstance(v, (str, bytes, bool))), None)
                 if wrong is not None:
