@@ -77,15 +77,7 @@ def build(log: SpanLog, path: str | Path, *, by: str = "service", what: str = "s
     short = mean < _RESOLUTION_S
     servers = np.maximum(work.peak, 1)
 
-    edges, notes = _edges(calls, requests, source_name)
-    arrivals = np.bincount(calls.component[calls.root], minlength=n).astype(float)
-    if edges is not None:
-        number = {name: i for i, name in enumerate(calls.components)}
-        source, target = (
-            np.array([number[w] for w in edges.column(f)], np.int64) for f in ("source", "target")
-        )
-        count = np.asarray(edges.column("calls") * requests[source], np.float64)
-        _, arrivals, _ = outside_arrivals(n, source, target, count, arrivals)
+    edges, flow, arrivals, notes = _edges(calls, requests, source_name)
     window = float(calls.end_ns.max() - calls.start_ns.min()) * 1e-9
     roots = int(np.count_nonzero(calls.root))
     measured = roots >= MIN_ROOTS and window > _RESOLUTION_S
@@ -93,7 +85,7 @@ def build(log: SpanLog, path: str | Path, *, by: str = "service", what: str = "s
         rate = arrivals / window
     else:
         rate = arrivals * (ASSUMED_RATE_PER_S / arrivals.sum())
-        busiest = float((requests / arrivals.sum() * ASSUMED_RATE_PER_S * service / servers).max())
+        busiest = float((flow / arrivals.sum() * ASSUMED_RATE_PER_S * service / servers).max())
         rate *= min(1.0, _ASSUMED_UTILISATION / busiest)
 
     loads = [
@@ -106,7 +98,7 @@ def build(log: SpanLog, path: str | Path, *, by: str = "service", what: str = "s
     return Architecture(
         name=title(path),
         components=_stations(calls, requests, service, variance, servers, short, source_name),
-        dependencies=edges if edges is not None else (),
+        dependencies=edges,
         loads=loads,
         notes=tuple(notes),
         origin=source_name,
@@ -163,14 +155,17 @@ def _stations(
     return Columns(Component, len(columns), columns.data, stated)
 
 
-def _edges(calls: Calls, requests: Index, source: str) -> tuple[Columns[Dependency] | None, list[Finding]]:
-    if not calls.caller.size:
-        return None, []
+def _edges(calls: Calls, requests: Index, source: str) -> tuple[Columns[Dependency], Array, Array, list[Finding]]:
+    """Return the dependencies, the inflow of each component and the arrivals from outside in the window."""
     n = len(calls.components)
+    roots = np.bincount(calls.component[calls.root], minlength=n).astype(np.float64)
+    if not calls.caller.size:
+        return Columns.from_arrays(Dependency, {}), roots, roots, []
     key = (calls.component[calls.caller] * n + calls.component[calls.callee]) * 2 + ~calls.waits
     codes, edge, times = np.unique(key, return_inverse=True, return_counts=True)
     i, j, unheard = codes // 2 // n, codes // 2 % n, codes % 2 == 1
-    count = np.bincount(edge, calls.weight, codes.size)
+    count = np.asarray(np.bincount(edge, calls.weight, codes.size), np.float64)
+    flow, arrivals, closed = outside_arrivals(n, i, j, count, roots)
     stage, overlaps = stages(calls, edge, i, codes.size)
     known = calls.network_ns >= 0
     pairs = np.bincount(edge[known], minlength=codes.size)
@@ -182,7 +177,7 @@ def _edges(calls: Calls, requests: Index, source: str) -> tuple[Columns[Dependen
     arrays: dict[str, Any] = {
         "source": names[i],
         "target": names[j],
-        "calls": count / requests[i],
+        "calls": count / flow[i],
         "mode": np.where(unheard, "async", "sync").astype(object),
         "network_latency_s": network,
         "stage": np.where(stage >= 0, stage, np.nan),
@@ -194,6 +189,17 @@ def _edges(calls: Calls, requests: Index, source: str) -> tuple[Columns[Dependen
         "network_latency_s": _either(pairs == 0, None, _origins(pairs, spread, source)),
     }
     notes = []
+    if closed.size:
+        notes.append(
+            Finding(
+                "warning",
+                "links and parents make requests their own cause; arrivals from outside are assumed there",
+                str(names[closed[0]]),
+                "loads",
+                "synchronise clocks",
+                count=int(closed.size),
+            )
+        )
     fans = np.flatnonzero(2 * overlaps > requests[i])
     if fans.size:
         shown = ", ".join(f"{names[i[e]]}->{names[j[e]]}" for e in fans[:5])
@@ -208,4 +214,4 @@ def _edges(calls: Calls, requests: Index, source: str) -> tuple[Columns[Dependen
                 count=int(fans.size),
             )
         )
-    return Columns(Dependency, len(made), made.data, stated), notes
+    return Columns(Dependency, len(made), made.data, stated), flow, arrivals, notes
