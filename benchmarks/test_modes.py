@@ -25,8 +25,8 @@ def layered(n, seed=0, layers=12):
     room = np.minimum(size, n - lower)
     ends = np.vstack([np.column_stack([upper, lower + rng.integers(0, room)]) for _ in range(2)])
     back = np.arange(size, n)  # everybody has a caller
-    return np.unique(np.vstack([ends, np.column_stack([back // size * size - 1 - rng.integers(0, size, back.size), back])]),
-                     axis=0)  # fmt: skip
+    callers = np.column_stack([back // size * size - 1 - rng.integers(0, size, back.size), back])
+    return np.unique(np.vstack([ends, callers]), axis=0)
 
 
 def mesh_of(ends, n, seed=0):

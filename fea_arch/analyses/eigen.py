@@ -14,7 +14,7 @@ __all__ = ["eigen"]
 
 
 def eigen(
-    mesh: Mesh, modes: int = 5, *, mass: Any = "lumped", sigma: float | None = None, check: bool = True
+    mesh: Mesh, modes: int = 5, *, mass: Any = "lumped", sigma: float | None = None, check: bool | None = None
 ) -> ModesResult:
     r"""Find natural modes ``K phi = omega^2 M phi`` of a structure at rest.
 
@@ -28,8 +28,9 @@ def eigen(
         The nodal masses of the mesh, or a consistent mass matrix.
     sigma : float, optional
         Find the modes nearest to ``omega^2 = sigma`` [rad^2/s^2] instead of the lowest.
-    check : bool
-        Confirm by a Sturm count that no mode was missed (skipped for graphs too large to factorise).
+    check : bool, optional
+        Confirm by a Sturm count that no mode was missed, and look again if one was. By default where a factor is cheap:
+        not on large graphs that expand, whose count would cost more than their modes.
 
     Returns
     -------

@@ -153,8 +153,10 @@ def _balance(
     structure = type(problem.structure)(mesh) if not linear else None
     old: tuple[Array, Array, Array] | None = None
     k = mesh.stiffness()[:, None] if linear else None
-    for begin in range(0, len(U), 256):
-        part = slice(begin, begin + 256)
+    mass_held, drag_held, force_held = mass[held], damping[held], problem.structure.At[held]
+    weight = mass.diagonal() if mass.nnz == np.count_nonzero(mass.diagonal()) else None
+    for begin in range(0, len(U), 32):  # blocks that stay in cache
+        part = slice(begin, begin + 32)
         E = A @ U[part].T
         if k is not None:
             Q = k * E
@@ -168,13 +170,14 @@ def _balance(
                 structure.commit(U[begin + j])
                 if structure.has_history:
                     law_force.append(Q[:, j])
-        inertia, drag = mass @ W[part].T, damping @ V[part].T
-        kinetic[part] = 0.5 * np.einsum("ij,ji->i", V[part], mass @ V[part].T)
+        drag = damping @ V[part].T
+        kinetic[part] = 0.5 * (V[part] ** 2 @ weight if weight is not None else np.einsum(
+            "ij,ji->i", V[part], mass @ V[part].T))
         load = np.column_stack([problem.load(float(t)) for t in times[part]])
-        balance = inertia + drag + problem.structure.At @ Q - load
-        reaction[part] = balance[held].T
-        applied = load.copy()
-        applied[held] += balance[held]
+        balance = mass_held @ W[part].T + drag_held @ V[part].T + force_held @ Q - load[held]
+        reaction[part] = balance.T
+        applied = load
+        applied[held] += balance
         if old is None:
             old = U[begin], drag[:, 0], applied[:, 0]
         step = np.diff(np.vstack([old[0][None], U[part]]), axis=0).T

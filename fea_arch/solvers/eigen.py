@@ -76,7 +76,7 @@ def sturm_count(K: Any, M: Any, sigma: float) -> int:
 
 
 def residual_norms(K: Any, M: Any, values: Array, vectors: Array) -> Array:
-    """Return ``|K phi - lambda M phi| / (|K phi| + |lambda| |M phi|)``, for rigid modes relative to ``max K_ii |phi|``."""
+    """Return ``|K phi - lambda M phi| / (|K phi| + |lambda M phi|)``; rigid modes: relative to ``max K_ii |phi|``."""
     KX, MX = K @ vectors, M @ vectors
     size = np.linalg.norm(KX, axis=0) + np.abs(values) * np.linalg.norm(MX, axis=0)
     floor = 1e-9 * np.abs(K.diagonal()).max(initial=0.0) * np.linalg.norm(vectors, axis=0)
@@ -102,7 +102,9 @@ def rigid_shapes(K: Any, M: Any) -> Array:
     return np.array(columns).T if columns else np.empty((K.shape[0], 0))
 
 
-def lowest_modes(K: Any, M: Any, modes: int, *, rigid: Array, sigma: float | None = None, check: bool = True) -> Modes:
+def lowest_modes(
+    K: Any, M: Any, modes: int, *, rigid: Array, sigma: float | None = None, check: bool | None = None
+) -> Modes:
     """Return the lowest modes, or those nearest above ``sigma``.
 
     Parameters
@@ -115,8 +117,8 @@ def lowest_modes(K: Any, M: Any, modes: int, *, rigid: Array, sigma: float | Non
         Known M-normalised rigid motions; they are taken out first.
     sigma : float, optional
         Shift: modes with the smallest ``|lambda - sigma|``.
-    check : bool
-        Make the Sturm count.
+    check : bool, optional
+        Make the Sturm count; by default unless the graph is left to conjugate gradients.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def lowest_modes(K: Any, M: Any, modes: int, *, rigid: Array, sigma: float | Non
         raise ConvergenceError("the modes did not converge", partial=(chosen, shapes), residual=residuals.max())
     if count >= 0:
         return Modes(chosen, shapes, residuals, count, modes, method)
-    if check and everything > 0:
+    if check is not False and everything > 0 and method == "dense":
         top = float(chosen[-1])
         edge = 0.5 * (top + above) if np.isfinite(above) else top + 1e-3 * max(abs(top), 1e-30)
         if edge > top * (1.0 + 1e-7):
@@ -173,7 +175,7 @@ def _dense(K: Any, M: Any) -> tuple[Array, Array]:
 
 
 def _iterative(
-    K: Any, M: Any, modes: int, rigid: Array, sigma: float | None, check: bool
+    K: Any, M: Any, modes: int, rigid: Array, sigma: float | None, check: bool | None
 ) -> tuple[Array, Array, str, int]:
     from fea_arch.solvers.linear import factor
 
@@ -212,7 +214,8 @@ def _iterative(
             break
         values, shapes = _ritz(K, M, np.column_stack([apply(np.ascontiguousarray(M @ s)) for s in shapes.T]))
     count = -1
-    if check and sigma is None and (ready.method != "pcg" or K.shape[0] <= COUNTED):
+    counted = ready.method != "pcg" if check is None else check and (ready.method != "pcg" or K.shape[0] <= COUNTED)
+    if counted and sigma is None:
         for attempt in range(4):
             inside = np.flatnonzero(np.diff(values[modes - 1 :]) > 1e-6 * np.abs(values[modes:]))
             if not inside.size:
