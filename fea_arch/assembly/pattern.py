@@ -59,9 +59,9 @@ class Pattern:
     indptr: NDArray[np.int32]
     indices: NDArray[np.int32]
     diagonal: Index
-    _half: tuple[Any, ...]
-    _own: tuple[Any, ...] | None
-    _bars: tuple[Any, ...] | None
+    _half: Any
+    _own: Any
+    _bars: Any
 
     @classmethod
     def of(cls, mesh: Mesh, fixed: ArrayLike | None = None) -> Pattern:
@@ -79,7 +79,7 @@ class Pattern:
         mask[nodes] = False
         free = np.flatnonzero(mask)
         number = np.where(mask, np.cumsum(mask) - 1, -1)
-        arrays = [_borrowed(a) for a in (mesh.indptr, mesh.indices, mesh.data)]
+        arrays: Any = [_borrowed(a) for a in (mesh.indptr, mesh.indices, mesh.data)]
         lo, hi, bars = kernels.bar_pairs(*arrays, number)
         if bars:
             indptr, indices, diagonal, source, parallel = kernels.bar_pattern(lo, hi, free.size)

@@ -1,8 +1,8 @@
 """Assembly of ``K = A^T G A``: sort the node pairs once, refill the values many times.
 
-Every pair of free nodes of an element is one *pair* ``(lo, hi)``, ``lo < hi``, with the coefficient ``a_lo a_hi``. Pairs
-sorted by (lo, hi) are the strict upper half of ``K`` in storage order: for bars with one element a pair the values there
-are just ``-k``, and a refill is a single pass that sums the diagonal.
+Every pair of free nodes of an element is one *pair* ``(lo, hi)``, ``lo < hi``, with the coefficient ``a_lo a_hi``.
+Pairs sorted by (lo, hi) are the strict upper half of ``K`` in storage order: for bars with one element a pair the
+values there are just ``-k``, and a refill is a single pass that sums the diagonal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import numpy as np
 
 from fea_arch.kernels.compile import kernel
 
-__all__ = ["bar_diagonal", "bar_pairs", "bar_pattern", "bar_values", "csr_positions", "general_values", "row_pairs", "sort_pairs"]
+__all__ = [
+    "bar_diagonal", "bar_pairs", "bar_pattern", "bar_values", "csr_positions", "general_values", "row_pairs",
+    "sort_pairs",
+]
 
 
 @kernel(work=lambda indptr, *rest: 12.0 * indptr.size)
@@ -252,7 +255,9 @@ def bar_values(indptr: Any, diagonal: Any, source: Any, ground: Any, ground_node
 
 
 @kernel(work=lambda indptr, diagonal, indices, *rest: 4.0 * indices.size)
-def bar_diagonal(indptr: Any, diagonal: Any, indices: Any, moduli: Any, ground_node: Any, ground_moduli: Any, out: Any) -> None:
+def bar_diagonal(
+    indptr: Any, diagonal: Any, indices: Any, moduli: Any, ground_node: Any, ground_moduli: Any, out: Any
+) -> None:
     """Sum the diagonal of ``K`` from moduli in (lo, hi) order, where the strict upper half is ``-moduli``."""
     n = diagonal.size
     for i in range(n):

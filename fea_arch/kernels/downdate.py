@@ -1,9 +1,9 @@
 """Quasi-static fracture on a living factor: rank-one downdates along the elimination tree.
 
-The load is one more row ``y`` of the factor, ``L D y = f``: taking an element out changes ``L``, ``D`` and ``y`` along
-one path of the tree, and ``u = L^-T y`` needs a single backward substitution. Downdate: Gill, Golub, Murray and Saunders,
-Math. Comp. 28 (1974) 505, method C1; sparse path: Davis and Hager, SIAM J. Matrix Anal. Appl. 20 (1999) 606; its use for
-fuse networks: Nukala and Simunovic, J. Phys. A 36 (2003) 11403. All numbers of nodes are places in elimination order,
+The load is one more row ``y`` of the factor, ``L D y = f``: taking an element out changes ``L``, ``D`` and ``y``
+along one path of the tree, and ``u = L^-T y`` needs a single backward substitution. Downdate: Gill, Golub, Murray and
+Saunders, Math. Comp. 28 (1974) 505, method C1; sparse path: Davis and Hager, SIAM J. Matrix Anal. Appl. 20 (1999)
+606; its use for fuse networks: Nukala and Simunovic, J. Phys. A 36 (2003) 11403. All numbers of nodes are places in elimination order,
 ``n`` stands for a held node.
 """
 
@@ -165,8 +165,8 @@ def break_elements(
 def share_locally(strength: Any, sequence: Any, factor: Any) -> None:
     """Break a ring of fibres under local load sharing, weakest of ``strength / (1 + (l + r) / 2)`` first.
 
-    ``l`` and ``r`` are the numbers of adjacent broken fibres on either side. ``factor`` is the load on each fibre of the
-    intact ring at which the break happens.
+    ``l`` and ``r`` are the numbers of adjacent broken fibres on either side. ``factor`` is the load on each fibre of
+    the intact ring at which the break happens.
     """
     n = strength.size
     intact = np.ones(n, np.bool_)

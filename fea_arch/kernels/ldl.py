@@ -1,7 +1,7 @@
 """Sparse ``L D L^T`` without pivoting: elimination tree, symbolic and up-looking numeric factor, solves.
 
-Rows and columns are in elimination order. ``L`` has a unit diagonal that is not stored; its columns are CSC with rows in
-ascending order, which the up-looking factor produces by itself. See Davis, Direct Methods for Sparse Linear Systems
+Rows and columns are in elimination order. ``L`` has a unit diagonal that is not stored; its columns are CSC with rows
+in ascending order, which the up-looking factor produces by itself. See Davis, Direct Methods for Sparse Linear Systems
 (SIAM 2006), chapters 4 and 5.
 """
 
@@ -18,7 +18,7 @@ __all__ = ["column_counts", "elimination_tree", "factorise", "permuted_upper", "
 
 @kernel(work=lambda indptr, indices, order: 20.0 * indices.size)
 def elimination_tree(indptr: Any, indices: Any, order: Any) -> Any:
-    """Return the parent of each column in elimination order (-1 at a root), for the full structure permuted by order."""
+    """Return the parent of each column in elimination order, -1 at a root, for the full structure."""
     n = order.size
     place = np.empty(n, np.int64)
     for k in range(n):
@@ -118,7 +118,8 @@ def column_counts(pointer: Any, row: Any, parent: Any) -> Any:
 
 @kernel(work=lambda *arguments: 20.0 * arguments[7].size + 30.0 * arguments[5].size)
 def factorise(
-    pointer: Any, row: Any, source: Any, diagonal: Any, data: Any, parent: Any, l_pointer: Any, l_row: Any, l_value: Any, d: Any
+    pointer: Any, row: Any, source: Any, diagonal: Any, data: Any, parent: Any,
+    l_pointer: Any, l_row: Any, l_value: Any, d: Any,
 ) -> Any:
     """Fill ``L`` and ``D`` of the permuted matrix; return (failed column or -1, number of negative pivots).
 

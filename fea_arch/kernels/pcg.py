@@ -1,9 +1,10 @@
 """Conjugate gradients with an incomplete factor that keeps the off-diagonals of the matrix.
 
-The preconditioner is ``(E + U)^T E^-1 (E + U)`` with ``U`` the strict upper half of the permuted matrix and ``E`` its own
-pivots: on a graph without triangles this is IC(0). Because it shares ``U`` with the matrix, one backward and one forward
-sweep over ``U`` apply preconditioner and matrix together (Eisenstat, SIAM J. Sci. Stat. Comput. 2 (1981) 1). Light nodes
-first: then most rows reach into the few heavy nodes at the end, which stay in cache, and little fill is dropped.
+The preconditioner is ``(E + U)^T E^-1 (E + U)`` with ``U`` the strict upper half of the permuted matrix and ``E`` its
+own pivots: on a graph without triangles this is IC(0). Because it shares ``U`` with the matrix, one backward and one
+forward sweep over ``U`` apply preconditioner and matrix together (Eisenstat, SIAM J. Sci. Stat. Comput. 2 (1981) 1).
+Light nodes first: then most rows reach into the few heavy nodes at the end, which stay in cache, and little fill is
+dropped.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ def transform(pointer: Any, column: Any, value: Any, scale: Any, order: Any, rig
 
 @kernel(work=lambda pointer, column, *rest: min(rest[8], 50) * (12.0 * column.size + 20.0 * pointer.size))
 def iterate(
-    pointer: Any, column: Any, value: Any, excess: Any, r: Any, z: Any, sum_z: Any, t: Any, w: Any, rr: float, steps: int, goal: float
+    pointer: Any, column: Any, value: Any, excess: Any,
+    r: Any, z: Any, sum_z: Any, t: Any, w: Any, rr: float, steps: int, goal: float,
 ) -> Any:
     """Run up to ``steps`` iterations; return (iterations, squared residual norm).
 

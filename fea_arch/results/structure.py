@@ -88,7 +88,8 @@ class SolveResult:
 
     def __repr__(self) -> str:
         return (
-            f"SolveResult: {self.displacement.size} nodes, {self.force.size} elements, load factor {self.load_factor:g}\n"
+            f"SolveResult: {self.displacement.size} nodes, {self.force.size} elements, "
+            f"load factor {self.load_factor:g}\n"
             f"  largest displacement {np.abs(self.displacement).max(initial=0.0):.6g}, "
             f"largest force {np.abs(self.force).max(initial=0.0):.6g}\n"
             f"  residual {self.residual:.1e}, method {self.info.method} ({self.info.reason})"
@@ -141,7 +142,7 @@ class BreakDownResult:
 
     @property
     def avalanches(self) -> NDArray[np.int64]:
-        """Breaks at each record of the load: sizes of the bursts when the load grows slowly, the last is the collapse."""
+        """Sizes of the bursts between records of the load, as it grows slowly; the last is the collapse."""
         if not self.load.size:
             return np.empty(0, np.int64)
         before = np.maximum.accumulate(np.concatenate([[-np.inf], self.load[:-1]]))

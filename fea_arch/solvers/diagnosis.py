@@ -73,7 +73,7 @@ def nodal_load(mesh: Mesh, f: ArrayLike | None) -> Array:
 def held_values(mesh: Mesh, prescribed: Mapping[int, float] | None) -> tuple[NDArray[np.int64], Array]:
     """Return (held nodes, displacement of every node with zeros where free): supports and prescribed nodes."""
     values = np.zeros(mesh.n_nodes)
-    nodes = set(int(node) for node in mesh.supports)
+    nodes = {int(node) for node in mesh.supports}
     for node, value in (prescribed or {}).items():
         if isinstance(node, bool) or not isinstance(node, (int, np.integer)) or not 0 <= node < mesh.n_nodes:
             raise ModelError(f"prescribed node {node!r} is not a node number 0..{mesh.n_nodes - 1}", field="prescribed")

@@ -65,7 +65,7 @@ class FractureModel:
         if bool(load.any()) == bool(values.any()):
             both = load.any()
             raise ModelError(
-                "both a load and prescribed displacements are given" if both else "neither a load nor a displacement acts",
+                "both a load and displacements are given" if both else "neither a load nor a displacement acts",
                 field="f", fix="give one of f and prescribed, not zero everywhere",
             )
         self.mesh, self.load, self.values = mesh, load, values
@@ -143,7 +143,8 @@ class FractureModel:
         broken = np.zeros(mesh.n_elements, bool)
         while done < limit:
             count, living, status = kernels.break_elements(
-                ready.l_pointer, ready.l_row, l_value, d, ready.parent, y, u, tail, tip, k, weakness, offset, name, living,
+                ready.l_pointer, ready.l_row, l_value, d, ready.parent, y, u,
+                tail, tip, k, weakness, offset, name, living,
                 self._row_pointer, self._row_node, self._row_value, self._bars, least,
                 sequence[done:], factor[done:], energy[done:], min(CHUNK, limit - done),
             )
@@ -171,9 +172,8 @@ class FractureModel:
                     y = kernels.forward_load(ready.l_pointer, ready.l_row, l_value, d, right[ready.order])
         if separated and self.control == "force" and done:
             broken[sequence[done - 1]] = False  # u belongs to the state before the last break
-        return FractureRun(
-            sequence[:done].copy(), factor[:done].copy(), energy[:done].copy(), separated, self._residual(ready, u, broken)
-        )
+        residual = self._residual(ready, u, broken)
+        return FractureRun(sequence[:done].copy(), factor[:done].copy(), energy[:done].copy(), separated, residual)
 
     def _residual(self, ready: SparseLDL, u: Array, broken: NDArray[np.bool_]) -> float:
         """Return ``|f - K u| / |f|`` of the last solved state."""
@@ -225,12 +225,11 @@ class FractureModel:
             stretch, size = np.abs(self.offset), 1.0
         used = np.flatnonzero((stretch > 0) & np.isfinite(strength))
         limit_elongation = strength[used] / (k[used] * stretch[used])
-        order = np.argsort(limit_elongation, kind="stable")[:limit]
-        total = float((k * stretch**2).sum())
-        gone = np.concatenate([[0.0], np.cumsum((k * stretch**2)[used][order])])
-        left = (total - gone)[:-1]
-        if order.size and used.size == np.count_nonzero(stretch):  # exact at the end: no difference of large sums
-            left = np.cumsum((k * stretch**2)[used][np.argsort(limit_elongation, kind="stable")][::-1])[::-1][: order.size]
+        order = np.argsort(limit_elongation, kind="stable")
+        carried = k * stretch**2
+        forever = float(carried.sum() - carried[used].sum()) if used.size < np.count_nonzero(stretch) else 0.0
+        left = (forever + np.cumsum(carried[used][order][::-1])[::-1])[:limit]  # summed from the end: no cancellation
+        order = order[:limit]
         sequence = used[order]
         separated = sequence.size == np.count_nonzero(stretch)
         if self.pattern.n:

@@ -5,7 +5,8 @@ Interface
 ``factor(K, ...)`` returns a :class:`Factorisation`, whatever the method:
 
 ``.solve(right)``
-    (n,) -> (n,), refined or iterated until ``|f - K u| <= 1e-10 |f|`` as computed from ``K``; otherwise ConvergenceError.
+    (n,) -> (n,), refined or iterated until ``|f - K u| <= 1e-10 |f|`` as computed from ``K``, or to rounding level
+    (``<= 1e-13 | |K| |u| |``, all that double precision allows on badly conditioned chains); else ConvergenceError.
 ``.solve_many(B)``
     (n, k) -> (n, k); with ``"ldl"`` the factor is read once for all columns.
 ``.refactor(values)``
@@ -90,7 +91,8 @@ def factor(
     """
     if method is not None and method not in METHODS:
         raise ModelError(
-            f"unknown method {method!r}.{suggestion(method, METHODS)}", field="method", fix=f"one of {', '.join(METHODS)}"
+            f"unknown method {method!r}.{suggestion(method, METHODS)}", field="method",
+            fix=f"one of {', '.join(METHODS)}",
         )
     matrix = K if isinstance(K, Symmetric) else Symmetric(K)
     if method is None:
@@ -109,7 +111,7 @@ def factor(
 
 
 def _depth(matrix: Symmetric) -> tuple[int, bool]:
-    """Return (bars from the farthest node to a support, whether no coupling is positive: a graph)."""
+    """Return (bars from the farthest node to a support, whether no coupling is positive)."""
     row = np.repeat(np.arange(matrix.n), np.diff(matrix.indptr))
     off = matrix.indices != row
     graph = not bool((matrix.data[off] > 0).any())
@@ -135,8 +137,9 @@ def _chosen(matrix: Symmetric, solves: float, definite: bool) -> Factorisation:
     entries = matrix.indices.size
     iteration = solves * expected_iterations(depth) * entries * ITERATION
     ordering = entries * ORDERING
-    if not graph or iteration > 1.5 * ordering:
-        budget = LARGEST_FACTOR if not graph else (iteration - ordering) / MULTIPLICATION
+    tree_like = entries < 3.2 * matrix.n
+    if not graph or tree_like or iteration > 1.5 * ordering:
+        budget = LARGEST_FACTOR if not graph else max(iteration - ordering, 0.5 * ordering) / MULTIPLICATION
         ldl = SparseLDL(matrix, "small predicted fill" if graph else "general rows", budget)
         if ldl.possible:
             return ldl
@@ -148,8 +151,8 @@ def solve_spd(K: Any, f: ArrayLike, method: str | None = None) -> tuple[Array, S
 
     Parameters
     ----------
-    K : sparse (n, n)
-        Stiffness of a structure that is supported everywhere.
+    K : sparse (n, n) or Symmetric
+        Stiffness of a structure without floating parts.
     f : (n,) float
         Right-hand side.
     method : str, optional

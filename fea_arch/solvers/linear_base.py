@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +46,6 @@ class SolveInfo:
     reason: str
 
 
-@runtime_checkable
 class Factorisation(Protocol):
     """A matrix made ready for solves."""
 
@@ -97,7 +96,7 @@ class Symmetric:
     def __init__(self, matrix: Any) -> None:
         from scipy.sparse import csr_array, issparse
 
-        rows: Any = csr_array(matrix if issparse(matrix) else np.asarray(matrix, np.float64))
+        rows: Any = csr_array(cast(Any, matrix if issparse(matrix) else np.asarray(matrix, np.float64)))
         if rows.shape[0] != rows.shape[1]:
             raise ModelError(f"the matrix is {rows.shape[0]} x {rows.shape[1]}, not square", field="K")
         if not rows.has_canonical_format:

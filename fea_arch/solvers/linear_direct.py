@@ -123,7 +123,7 @@ class SparseLDL(_Direct):
         above = parent[post]
         self.order = order[post]
         self.parent = np.where(above >= 0, place[above], -1)
-        self._upper = kernels.permuted_upper(matrix.indptr, matrix.indices, self.order)
+        self._upper: Any = kernels.permuted_upper(matrix.indptr, matrix.indices, self.order)
         count = kernels.column_counts(self._upper[0], self._upper[1], self.parent)
         self.l_pointer = np.concatenate([[0], np.cumsum(count)])
         self.fill = int(self.l_pointer[-1])

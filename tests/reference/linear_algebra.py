@@ -12,7 +12,7 @@ def dense_stiffness(mesh, moduli):
 
 
 def break_down_afresh(mesh, f, strength, prescribed=None, tiny=1e-9):
-    """Break the element with the largest |force| / strength, solving densely each time; return (sequence, load factors)."""
+    """Break the largest |force| / strength first, solving densely each time; return (sequence, load factors)."""
     a = mesh.incidence.toarray()
     k = mesh.stiffness().copy()
     held = np.union1d(mesh.supports, np.array(sorted(prescribed or {}), np.int64)).astype(np.int64)

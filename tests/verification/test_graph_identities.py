@@ -46,7 +46,8 @@ def test_effective_resistance_of_paths_cycles_complete_graphs_and_stars():
     """V-GR-01."""
     assert resistance(*bars(nx.path_graph(10)), 9, 0) == pytest.approx(9, rel=TOL)
     for distance in range(1, 10):
-        assert resistance(*bars(nx.cycle_graph(10)), distance, 0) == pytest.approx(distance * (10 - distance) / 10, rel=TOL)
+        value = distance * (10 - distance) / 10
+        assert resistance(*bars(nx.cycle_graph(10)), distance, 0) == pytest.approx(value, rel=TOL)
     assert resistance(*bars(nx.complete_graph(7)), 3, 5) == pytest.approx(2 / 7, rel=TOL)
     assert resistance(*bars(nx.star_graph(9)), 3, 5) == pytest.approx(2, rel=TOL)
 
@@ -104,7 +105,9 @@ def test_hypercubes(d, near, far, count):
         assert trees(n, ends, k, method) == pytest.approx(count, rel=TOL)
 
 
-@pytest.mark.parametrize(("n", "value"), [(2, 1), (3, 1.5), (4, 13 / 7), (5, 47 / 22), (6, 1171 / 495), (8, 270941 / 99283)])
+@pytest.mark.parametrize(
+    ("n", "value"), [(2, 1), (3, 1.5), (4, 13 / 7), (5, 47 / 22), (6, 1171 / 495), (8, 270941 / 99283)]
+)
 def test_corner_to_corner_resistance_of_grids(n, value):
     """V-GR-05."""
     assert resistance(*bars(nx.grid_2d_graph(n, n)), n * n - 1, 0) == pytest.approx(value, rel=TOL)
