@@ -154,15 +154,11 @@ def follow(
     >>> circle.parameter[circle.folds].round(9)
     array([1.])
     """
-    curve = Curve(
-        lambda u, p: np.atleast_1d(np.asarray(residual(u, p), float)),
-        lambda u, p: _pair(jacobian(u, p)),
-    )
-    first = np.atleast_1d(np.array(start, float))
+    curve = Curve(lambda u, p: np.atleast_1d(np.asarray(residual(u, p), float)), lambda u, p: _pair(jacobian(u, p)))
     return trace_curve(
-        curve, first, float(parameter), step=step, max_points=max_points, direction=direction, stop=stop,
-        max_step=max_step, weight=1.0,
-    )
+        curve, np.atleast_1d(np.array(start, float)), float(parameter), step=step, max_points=max_points,
+        direction=direction, stop=stop, max_step=max_step, weight=1.0,
+    )  # fmt: skip
 
 
 def _pair(value: tuple[Any, ArrayLike]) -> tuple[Any, Array]:
