@@ -35,12 +35,12 @@ class SimulationResult(ComponentTable):
         throughput where the law has no servers; 0 for pure delays [1].
     in_flight : (n,) float64
         Mean number waiting or in own service; equals ``throughput_per_s * residence_s`` (Little).
-    open_requests : (n,) float64
-        Mean number that is not answered yet: ``in_flight`` and those that wait for callees.
+    held : (n,) float64
+        Mean number that has entered and is not answered, calls to others included [req].
     wait_s, residence_s, response_s : (n,) float64
         Own wait, own wait and service, and time until the answer [s]; not-a-number where nothing was served.
     memory_bytes : (n,) float64
-        Resident memory of all replicas and that of the open requests [bytes].
+        Resident memory of all replicas and that of the requests held [bytes].
     arrivals, completed, rejected, failed, cancelled, lost, kills : (n,) int64
         Counts at each component over all replications: requests that came, were answered, turned away, answered with
         an error, withdrawn by the caller; answers that came too late for the caller; out-of-memory kills.
@@ -80,8 +80,8 @@ class SimulationResult(ComponentTable):
     utilisation_half_width: Floats
     in_flight: Floats
     in_flight_half_width: Floats
-    open_requests: Floats
-    open_requests_half_width: Floats
+    held: Floats
+    held_half_width: Floats
     wait_s: Floats
     wait_s_half_width: Floats
     residence_s: Floats
@@ -136,7 +136,7 @@ class SimulationResult(ComponentTable):
                 "throughput_per_s",
                 "utilisation",
                 "in_flight",
-                "open_requests",
+                "held",
                 "wait_s",
                 "residence_s",
                 "response_s",

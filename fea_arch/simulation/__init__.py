@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from fea_arch.errors import ModelError
 
 if TYPE_CHECKING:
+    from numpy.random import SeedSequence
+
     from fea_arch.architecture import Architecture
     from fea_arch.architecture.loads import Outage
     from fea_arch.results.simulation import SimulationResult
+    from fea_arch.simulation.plan import Plan
+    from fea_arch.simulation.replication import Run, Tally
 
 __all__ = ["simulate"]
 
@@ -143,10 +147,10 @@ def _checked(field: str, value: float, *, above: float = -1.0, at_least: float =
     return number
 
 
-def _run_all(plan, job, seeds, executor):  # type: ignore[no-untyped-def]
+def _run_all(plan: Plan, job: Run, seeds: list[SeedSequence], executor: Executor | None) -> list[Tally]:
     from fea_arch.simulation.replication import replicate
 
-    tallies = []
+    tallies: list[Tally] = []
     if executor is not None:
         return list(executor.map(replicate, [plan] * len(seeds), [job] * len(seeds), seeds))
     for seed in seeds:

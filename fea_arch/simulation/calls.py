@@ -6,7 +6,7 @@ from fea_arch.kernels.compile import subroutine
 from fea_arch.simulation import columns as k
 from fea_arch.simulation.columns import Floats, Ints
 from fea_arch.simulation.event_queue import exponential, now_do, pack, schedule, uniform
-from fea_arch.simulation.stations import backoff, detach, free_job, new_job, observe, touch
+from fea_arch.simulation.stations import backoff, detach, free_job, new_job, observe
 
 __all__ = ["advance", "drop_calls", "finish", "resolve", "send_async", "try_call"]
 
@@ -24,43 +24,46 @@ def _repeats(I: Ints, F: Floats, site: int) -> int:
 
 @subroutine
 def _new_call(I: Ints, F: Floats, j: int, site: int, left: int) -> int:
+    job_j = I[k.JOB] + k.N_JOB * j
     c = I[k.FREE_CALL]
-    I[k.FREE_CALL] = I[I[k.CALL] + k.N_CALL * c + k.C_NEXT]
+    call_c = I[k.CALL] + k.N_CALL * c
+    I[k.FREE_CALL] = I[call_c + k.C_NEXT]
     I[k.CALLS] += 1
-    I[I[k.CALL] + k.N_CALL * c + k.C_JOB] = j
-    I[I[k.CALL] + k.N_CALL * c + k.C_SITE] = site
-    I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = -1
-    I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
-    I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] = left
-    I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 0
-    I[I[k.CALL] + k.N_CALL * c + k.C_EDGE] = -1
-    I[I[k.CALL] + k.N_CALL * c + k.C_PREV] = -1
-    I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = -1
+    I[call_c + k.C_JOB] = j
+    I[call_c + k.C_SITE] = site
+    I[call_c + k.C_CHILD] = -1
+    I[call_c + k.C_TRIES] = 0
+    I[call_c + k.C_LEFT] = left
+    I[call_c + k.C_TRIAL] = 0
+    I[call_c + k.C_EDGE] = -1
+    I[call_c + k.C_PREV] = -1
+    I[call_c + k.C_NEXT] = -1
     if j >= 0:
-        head = I[I[k.JOB] + k.N_JOB * j + k.J_CALLS]
-        I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = head
+        head = I[job_j + k.J_CALLS]
+        I[call_c + k.C_NEXT] = head
         if head >= 0:
             I[I[k.CALL] + k.N_CALL * head + k.C_PREV] = c
-        I[I[k.JOB] + k.N_JOB * j + k.J_CALLS] = c
-    now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
-    return c
+        I[job_j + k.J_CALLS] = c
+    now_do(I, F, pack(k.E_TRY, c, I[call_c + k.C_GEN]))
+    return int(c)
 
 
 @subroutine
 def _free_call(I: Ints, F: Floats, c: int) -> None:
-    j = I[I[k.CALL] + k.N_CALL * c + k.C_JOB]
+    call_c = I[k.CALL] + k.N_CALL * c
+    j = I[call_c + k.C_JOB]
     if j >= 0:
-        before, after = I[I[k.CALL] + k.N_CALL * c + k.C_PREV], I[I[k.CALL] + k.N_CALL * c + k.C_NEXT]
+        before, after = I[call_c + k.C_PREV], I[call_c + k.C_NEXT]
         if before >= 0:
             I[I[k.CALL] + k.N_CALL * before + k.C_NEXT] = after
         else:
             I[I[k.JOB] + k.N_JOB * j + k.J_CALLS] = after
         if after >= 0:
             I[I[k.CALL] + k.N_CALL * after + k.C_PREV] = before
-    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] == 1:
-        I[I[k.TARGET] + k.N_TARGET * (I[I[k.CALL] + k.N_CALL * c + k.C_EDGE]) + k.T_TRIAL] = 0
-    I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
-    I[I[k.CALL] + k.N_CALL * c + k.C_NEXT] = I[k.FREE_CALL]
+    if I[call_c + k.C_TRIAL] == 1:
+        I[I[k.TARGET] + k.N_TARGET * (I[call_c + k.C_EDGE]) + k.T_TRIAL] = 0
+    I[call_c + k.C_GEN] = (I[call_c + k.C_GEN] + 1) & k.GEN_MASK
+    I[call_c + k.C_NEXT] = I[k.FREE_CALL]
     I[k.FREE_CALL] = c
     I[k.CALLS] -= 1
 
@@ -68,8 +71,9 @@ def _free_call(I: Ints, F: Floats, c: int) -> None:
 @subroutine
 def send_async(I: Ints, F: Floats, i: int) -> None:
     """Send the events of a component; nobody waits for them."""
-    first = I[I[k.COMP] + k.N_COMP * i + k.K_ASYNC]
-    for site in range(first, first + I[I[k.COMP] + k.N_COMP * i + k.K_ASYNCS]):
+    comp_i = I[k.COMP] + k.N_COMP * i
+    first = I[comp_i + k.K_ASYNC]
+    for site in range(first, first + I[comp_i + k.K_ASYNCS]):
         for _ in range(_repeats(I, F, site)):
             _new_call(I, F, -1, site, 0)
 
@@ -77,25 +81,28 @@ def send_async(I: Ints, F: Floats, i: int) -> None:
 @subroutine
 def finish(I: Ints, F: Floats, j: int, why: int) -> None:
     """Answer a request that is inside a component: with success or with an error."""
-    i = I[I[k.JOB] + k.N_JOB * j + k.J_COMP]
+    job_j = I[k.JOB] + k.N_JOB * j
+    i = I[job_j + k.J_COMP]
+    stat_i = I[k.STAT] + k.N_STAT * i
     detach(I, F, j)
-    I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] = why
+    I[job_j + k.J_FAIL] = why
     if why == k.OK:
-        I[I[k.STAT] + k.N_STAT * i + k.Q_SERVED] += 1
+        I[stat_i + k.Q_SERVED] += 1
         time = F[k.NOW] - F[I[k.JOB_F] + k.N_JOB_F * j + k.F_ARRIVE]
         F[I[k.STAT_F] + k.N_STAT_F * i + k.A_RESPONSE] += time
-        if I[I[k.JOB] + k.N_JOB * j + k.J_LOAD] < 0 and I[k.COUNTING]:
+        if I[job_j + k.J_LOAD] < 0 and I[k.COUNTING]:
             observe(I, F, I[I[k.COMP] + k.N_COMP * i + k.K_HIST], time)
     else:
-        I[I[k.STAT] + k.N_STAT * i + k.Q_FAILED] += 1
+        I[stat_i + k.Q_FAILED] += 1
     answer(I, F, j)
 
 
 @subroutine
 def answer(I: Ints, F: Floats, j: int) -> None:
     """Carry the outcome of a request to who waits for it."""
-    I[I[k.JOB] + k.N_JOB * j + k.J_STATE] = k.ANSWERING
-    load = I[I[k.JOB] + k.N_JOB * j + k.J_LOAD]
+    job_j = I[k.JOB] + k.N_JOB * j
+    I[job_j + k.J_STATE] = k.ANSWERING
+    load = I[job_j + k.J_LOAD]
     if load >= 0:
         _close_books(I, F, j, load)
         if I[I[k.LOAD] + k.N_LOAD * load + k.L_USERS] > 0:
@@ -107,12 +114,12 @@ def answer(I: Ints, F: Floats, j: int) -> None:
                 now_do(I, F, code)
         free_job(I, F, j)
         return
-    c = I[I[k.JOB] + k.N_JOB * j + k.J_CALL]
+    c = I[job_j + k.J_CALL]
     if c < 0:
         free_job(I, F, j)
         return
     latency = F[I[k.SITE_F] + k.N_SITE_F * (I[I[k.CALL] + k.N_CALL * c + k.C_SITE]) + k.S_LATENCY]
-    code = pack(k.E_ANSWER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN])
+    code = pack(k.E_ANSWER, j, I[job_j + k.J_GEN])
     if latency > 0.0:
         schedule(I, F, F[k.NOW] + 0.5 * latency, code)
     else:
@@ -121,7 +128,9 @@ def answer(I: Ints, F: Floats, j: int) -> None:
 
 @subroutine
 def _close_books(I: Ints, F: Floats, j: int, load: int) -> None:
-    why = I[I[k.JOB] + k.N_JOB * j + k.J_FAIL]
+    book_load = I[k.BOOK] + k.N_BOOK * load
+    job_j = I[k.JOB] + k.N_JOB * j
+    why = I[job_j + k.J_FAIL]
     time = F[k.NOW] - F[I[k.JOB_F] + k.N_JOB_F * j + k.F_ARRIVE]
     good = why == k.OK and time <= F[k.OBJECTIVE]
     rows = I[k.ROOM_FLOW]
@@ -129,30 +138,32 @@ def _close_books(I: Ints, F: Floats, j: int, load: int) -> None:
         at = min(int(F[k.NOW] / F[k.DT]), rows - 1)
         I[I[k.FLOW] + 3 * at + 1] += 1 if why == k.OK else 0
         I[I[k.FLOW] + 3 * at + 2] += 1 if good else 0
-    if I[I[k.JOB] + k.N_JOB * j + k.J_COUNTED] == 0:
+    if I[job_j + k.J_COUNTED] == 0:
         return
     if why == k.OK:
-        I[I[k.BOOK] + k.N_BOOK * load + k.B_SERVED] += 1
+        I[book_load + k.B_SERVED] += 1
         if good:
-            I[I[k.BOOK] + k.N_BOOK * load + k.B_GOOD] += 1
+            I[book_load + k.B_GOOD] += 1
         observe(I, F, I[I[k.COMP] + k.N_COMP * (I[I[k.LOAD] + k.N_LOAD * load + k.L_ENTRY]) + k.K_HIST], time)
         observe(I, F, load, time)
     elif why == k.TIMED_OUT:
-        I[I[k.BOOK] + k.N_BOOK * load + k.B_TIMED_OUT] += 1
+        I[book_load + k.B_TIMED_OUT] += 1
     elif why == k.REJECTED:
-        I[I[k.BOOK] + k.N_BOOK * load + k.B_REJECTED] += 1
+        I[book_load + k.B_REJECTED] += 1
     else:
-        I[I[k.BOOK] + k.N_BOOK * load + k.B_FAILED] += 1
+        I[book_load + k.B_FAILED] += 1
 
 
 @subroutine
 def advance(I: Ints, F: Floats, j: int) -> None:
-    """Start the next step of calls of a request, or answer it when there is none."""
-    i = I[I[k.JOB] + k.N_JOB * j + k.J_COMP]
-    first, steps = I[I[k.COMP] + k.N_COMP * i + k.K_STEP], I[I[k.COMP] + k.N_COMP * i + k.K_STEPS]
-    while I[I[k.JOB] + k.N_JOB * j + k.J_STEP] < steps:
-        at = first + I[I[k.JOB] + k.N_JOB * j + k.J_STEP]
-        I[I[k.JOB] + k.N_JOB * j + k.J_STEP] += 1
+    """Start the next step of calls of a request, or answer it when there is none or one has failed."""
+    job_j = I[k.JOB] + k.N_JOB * j
+    i = I[job_j + k.J_COMP]
+    comp_i = I[k.COMP] + k.N_COMP * i
+    first, steps = I[comp_i + k.K_STEP], I[comp_i + k.K_STEPS]
+    while I[job_j + k.J_STEP] < steps and I[job_j + k.J_FAIL] == k.OK:
+        at = first + I[job_j + k.J_STEP]
+        I[job_j + k.J_STEP] += 1
         begin, n = I[I[k.STEP] + 2 * at + 0], I[I[k.STEP] + 2 * at + 1]
         pending = 0
         for site in range(begin, begin + n):
@@ -161,9 +172,9 @@ def advance(I: Ints, F: Floats, j: int) -> None:
                 _new_call(I, F, j, site, repeats - 1)
                 pending += 1
         if pending > 0:
-            I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] = pending
+            I[job_j + k.J_PENDING] = pending
             return
-    finish(I, F, j, k.OK)
+    finish(I, F, j, I[job_j + k.J_FAIL])
 
 
 @subroutine
@@ -179,20 +190,23 @@ def drop_calls(I: Ints, F: Floats, j: int) -> None:
 
 @subroutine
 def _orphan(I: Ints, F: Floats, c: int) -> None:
-    child = I[I[k.CALL] + k.N_CALL * c + k.C_CHILD]
+    call_c = I[k.CALL] + k.N_CALL * c
+    child = I[call_c + k.C_CHILD]
+    job_child = I[k.JOB] + k.N_JOB * child
     if child >= 0:
-        I[I[k.JOB] + k.N_JOB * child + k.J_CALL] = -1
-        I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = -1
-        if I[I[k.SITE] + k.N_SITE * (I[I[k.CALL] + k.N_CALL * c + k.C_SITE]) + k.S_CANCEL] == 1:
-            now_do(I, F, pack(k.E_CANCEL, child, I[I[k.JOB] + k.N_JOB * child + k.J_GEN]))
+        I[job_child + k.J_CALL] = -1
+        I[call_c + k.C_CHILD] = -1
+        if I[I[k.SITE] + k.N_SITE * (I[call_c + k.C_SITE]) + k.S_CANCEL] == 1:
+            now_do(I, F, pack(k.E_CANCEL, child, I[job_child + k.J_GEN]))
 
 
 @subroutine
 def _pick_target(I: Ints, F: Floats, site: int) -> int:
-    first, n = I[I[k.SITE] + k.N_SITE * site + k.S_TARGET], I[I[k.SITE] + k.N_SITE * site + k.S_TARGETS]
+    site_site = I[k.SITE] + k.N_SITE * site
+    first, n = I[site_site + k.S_TARGET], I[site_site + k.S_TARGETS]
     if n == 1:
-        return first
-    policy = I[I[k.SITE] + k.N_SITE * site + k.S_POLICY]
+        return int(first)
+    policy = I[site_site + k.S_POLICY]
     if policy == 2:
         x, last = uniform(I, F), first
         for t in range(first, first + n):
@@ -201,11 +215,11 @@ def _pick_target(I: Ints, F: Floats, site: int) -> int:
                 x -= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_WEIGHT]
                 if x < 0.0:
                     return t
-        return last
-    turn = I[I[k.SITE] + k.N_SITE * site + k.S_TURN]
-    I[I[k.SITE] + k.N_SITE * site + k.S_TURN] = turn + 1 if turn + 1 < n else 0
+        return int(last)
+    turn = I[site_site + k.S_TURN]
+    I[site_site + k.S_TURN] = turn + 1 if turn + 1 < n else 0
     if policy != 3:
-        return first + turn
+        return int(first + turn)
     best = first + turn
     for step in range(1, n):
         t = first + (turn + step) % n
@@ -214,7 +228,7 @@ def _pick_target(I: Ints, F: Floats, site: int) -> int:
             < I[I[k.STAT] + k.N_STAT * (I[I[k.TARGET] + k.N_TARGET * best + k.T_COMP]) + k.Q_OPEN]
         ):
             best = t
-    return best
+    return int(best)
 
 
 @subroutine
@@ -227,15 +241,16 @@ def _clear(I: Ints, F: Floats, t: int) -> None:
 
 @subroutine
 def _breaker_lets(I: Ints, F: Floats, c: int, t: int) -> bool:
-    state = I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE]
+    target_t = I[k.TARGET] + k.N_TARGET * t
+    state = I[target_t + k.T_STATE]
     if state == 0:
         return True
     if state == 1 and F[k.NOW] >= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL]:
         state = 2
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 2
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 0
-    if state == 2 and I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] == 0:
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 1
+        I[target_t + k.T_STATE] = 2
+        I[target_t + k.T_TRIAL] = 0
+    if state == 2 and I[target_t + k.T_TRIAL] == 0:
+        I[target_t + k.T_TRIAL] = 1
         I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 1
         return True
     return False
@@ -244,16 +259,19 @@ def _breaker_lets(I: Ints, F: Floats, c: int, t: int) -> bool:
 @subroutine
 def _breaker_learns(I: Ints, F: Floats, c: int, t: int, failed: bool) -> None:
     """Book the outcome of a try in a window of ten buckets and open or close the breaker."""
-    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] == 1:
-        I[I[k.CALL] + k.N_CALL * c + k.C_TRIAL] = 0
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_TRIAL] = 0
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 1 if failed else 0
-        F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL] = F[k.NOW] + F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_OPEN]
+    target_f_t = I[k.TARGET_F] + k.N_TARGET_F * t
+    target_t = I[k.TARGET] + k.N_TARGET * t
+    call_c = I[k.CALL] + k.N_CALL * c
+    if I[call_c + k.C_TRIAL] == 1:
+        I[call_c + k.C_TRIAL] = 0
+        I[target_t + k.T_TRIAL] = 0
+        I[target_t + k.T_STATE] = 1 if failed else 0
+        F[target_f_t + k.T_UNTIL] = F[k.NOW] + F[target_f_t + k.T_OPEN]
         _clear(I, F, t)
         return
-    if I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] != 0:
+    if I[target_t + k.T_STATE] != 0:
         return
-    serial = int(F[k.NOW] * k.BUCKETS / F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_WINDOW])
+    serial = int(F[k.NOW] * k.BUCKETS / F[target_f_t + k.T_WINDOW])
     at = serial % k.BUCKETS
     if I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 0] != serial + 1:
         I[I[k.BUCKET] + 3 * (k.BUCKETS * t + at) + 0] = serial + 1
@@ -268,74 +286,75 @@ def _breaker_learns(I: Ints, F: Floats, c: int, t: int, failed: bool) -> None:
         if I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 0] > serial + 1 - k.BUCKETS:
             calls += I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 1]
             errors += I[I[k.BUCKET] + 3 * (k.BUCKETS * t + b) + 2]
-    if (
-        calls >= I[I[k.TARGET] + k.N_TARGET * t + k.T_MINIMUM]
-        and errors >= F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_SHARE] * calls
-    ):
-        I[I[k.TARGET] + k.N_TARGET * t + k.T_STATE] = 1
-        F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_UNTIL] = F[k.NOW] + F[I[k.TARGET_F] + k.N_TARGET_F * t + k.T_OPEN]
+    if calls >= I[target_t + k.T_MINIMUM] and errors >= F[target_f_t + k.T_SHARE] * calls:
+        I[target_t + k.T_STATE] = 1
+        F[target_f_t + k.T_UNTIL] = F[k.NOW] + F[target_f_t + k.T_OPEN]
         _clear(I, F, t)
 
 
 @subroutine
 def try_call(I: Ints, F: Floats, c: int) -> None:
     """Send a request to a callee."""
-    site = I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
+    call_c = I[k.CALL] + k.N_CALL * c
+    site = I[call_c + k.C_SITE]
+    site_f_site = I[k.SITE_F] + k.N_SITE_F * site
     t = _pick_target(I, F, site)
-    I[I[k.CALL] + k.N_CALL * c + k.C_EDGE] = t
-    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] == 0 and F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET] >= 0.0:
+    I[call_c + k.C_EDGE] = t
+    if I[call_c + k.C_TRIES] == 0 and F[site_f_site + k.S_BUDGET] >= 0.0:
         # the bucket holds ten retries, so that a budget limits bursts of retries as well as their long-run share
-        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] = min(
-            F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] + F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET], 10.0
-        )
+        F[site_f_site + k.S_TOKENS] = min(F[site_f_site + k.S_TOKENS] + F[site_f_site + k.S_BUDGET], 10.0)
     if I[I[k.SITE] + k.N_SITE * site + k.S_BREAKER] == 1 and not _breaker_lets(I, F, c, t):
         _end_branch(I, F, c, k.BROKEN)
         return
     j = new_job(I, F, I[I[k.TARGET] + k.N_TARGET * t + k.T_COMP], c, -1)
-    I[I[k.JOB] + k.N_JOB * j + k.J_EDGE] = t
-    I[I[k.CALL] + k.N_CALL * c + k.C_CHILD] = j
+    job_j = I[k.JOB] + k.N_JOB * j
+    I[job_j + k.J_EDGE] = t
+    I[call_c + k.C_CHILD] = j
     now = F[k.NOW]
     timeout, latency = (
-        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TIMEOUT],
-        F[I[k.SITE_F] + k.N_SITE_F * site + k.S_LATENCY],
+        F[site_f_site + k.S_TIMEOUT],
+        F[site_f_site + k.S_LATENCY],
     )
     if timeout > 0.0:
-        schedule(I, F, now + timeout, pack(k.E_TIMEOUT, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
+        schedule(I, F, now + timeout, pack(k.E_TIMEOUT, c, I[call_c + k.C_GEN]))
     if latency > 0.0:
-        schedule(I, F, now + 0.5 * latency, pack(k.E_DELIVER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN]))
+        schedule(I, F, now + 0.5 * latency, pack(k.E_DELIVER, j, I[job_j + k.J_GEN]))
     else:
-        now_do(I, F, pack(k.E_DELIVER, j, I[I[k.JOB] + k.N_JOB * j + k.J_GEN]))
+        now_do(I, F, pack(k.E_DELIVER, j, I[job_j + k.J_GEN]))
 
 
 @subroutine
 def resolve(I: Ints, F: Floats, c: int, why: int) -> None:
     """Take note of how a try ended: go on, try again, or give up."""
-    site = I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
+    call_c = I[k.CALL] + k.N_CALL * c
+    site = I[call_c + k.C_SITE]
+    site_f_site = I[k.SITE_F] + k.N_SITE_F * site
+    site_site = I[k.SITE] + k.N_SITE * site
     if why == k.TIMED_OUT:
-        target = I[I[k.TARGET] + k.N_TARGET * (I[I[k.CALL] + k.N_CALL * c + k.C_EDGE]) + k.T_COMP]
+        target = I[I[k.TARGET] + k.N_TARGET * (I[call_c + k.C_EDGE]) + k.T_COMP]
         I[I[k.STAT] + k.N_STAT * target + k.Q_LOST] += 1
     _orphan(I, F, c)
-    I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
-    if I[I[k.SITE] + k.N_SITE * site + k.S_BREAKER] == 1:
-        _breaker_learns(I, F, c, I[I[k.CALL] + k.N_CALL * c + k.C_EDGE], why != k.OK)
+    I[call_c + k.C_GEN] = (I[call_c + k.C_GEN] + 1) & k.GEN_MASK
+    if I[site_site + k.S_BREAKER] == 1:
+        _breaker_learns(I, F, c, I[call_c + k.C_EDGE], why != k.OK)
     if why == k.OK:
-        if I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] > 0:
-            I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] -= 1
-            I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
-            now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
+        if I[call_c + k.C_LEFT] > 0:
+            I[call_c + k.C_LEFT] -= 1
+            I[call_c + k.C_TRIES] = 0
+            now_do(I, F, pack(k.E_TRY, c, I[call_c + k.C_GEN]))
         else:
             _end_branch(I, F, c, k.OK)
         return
-    if I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] < I[I[k.SITE] + k.N_SITE * site + k.S_RETRIES]:
+    if I[call_c + k.C_TRIES] < I[site_site + k.S_RETRIES]:
         allowed = True
-        if F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BUDGET] >= 0.0:
-            allowed = F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] >= 1.0
+        if F[site_f_site + k.S_BUDGET] >= 0.0:
+            allowed = F[site_f_site + k.S_TOKENS] >= 1.0
             if allowed:
-                F[I[k.SITE_F] + k.N_SITE_F * site + k.S_TOKENS] -= 1.0
+                F[site_f_site + k.S_TOKENS] -= 1.0
         if allowed:
-            I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] += 1
-            code = pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN])
-            pause = F[I[k.SITE_F] + k.N_SITE_F * site + k.S_BACKOFF]
+            I[call_c + k.C_TRIES] += 1
+            code = pack(k.E_TRY, c, I[call_c + k.C_GEN])
+            pause = F[site_f_site + k.S_BACKOFF]
             if pause > 0.0:
                 schedule(I, F, F[k.NOW] + backoff(I, F, pause), code)
             else:
@@ -346,28 +365,23 @@ def resolve(I: Ints, F: Floats, c: int, why: int) -> None:
 
 @subroutine
 def _end_branch(I: Ints, F: Floats, c: int, why: int) -> None:
-    j, site = I[I[k.CALL] + k.N_CALL * c + k.C_JOB], I[I[k.CALL] + k.N_CALL * c + k.C_SITE]
-    if (
-        why != k.OK
-        and I[I[k.SITE] + k.N_SITE * site + k.S_REQUIRED] == 0
-        and I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] > 0
-    ):
+    call_c = I[k.CALL] + k.N_CALL * c
+    j, site = I[call_c + k.C_JOB], I[call_c + k.C_SITE]
+    site_site = I[k.SITE] + k.N_SITE * site
+    job_j = I[k.JOB] + k.N_JOB * j
+    if why != k.OK and I[site_site + k.S_REQUIRED] == 0 and I[call_c + k.C_LEFT] > 0:
         # the fallback stands in for this call only; the other calls of the site are still made
-        I[I[k.CALL] + k.N_CALL * c + k.C_LEFT] -= 1
-        I[I[k.CALL] + k.N_CALL * c + k.C_TRIES] = 0
-        I[I[k.CALL] + k.N_CALL * c + k.C_GEN] = (I[I[k.CALL] + k.N_CALL * c + k.C_GEN] + 1) & k.GEN_MASK
-        now_do(I, F, pack(k.E_TRY, c, I[I[k.CALL] + k.N_CALL * c + k.C_GEN]))
+        I[call_c + k.C_LEFT] -= 1
+        I[call_c + k.C_TRIES] = 0
+        I[call_c + k.C_GEN] = (I[call_c + k.C_GEN] + 1) & k.GEN_MASK
+        now_do(I, F, pack(k.E_TRY, c, I[call_c + k.C_GEN]))
         return
     _free_call(I, F, c)
     if j < 0:
         return
-    if why != k.OK and I[I[k.SITE] + k.N_SITE * site + k.S_REQUIRED] == 1:
+    if why != k.OK and I[site_site + k.S_REQUIRED] == 1:
         # a rejection deeper down is a failure of this request, not a rejection of it
-        I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] = k.TIMED_OUT if why == k.TIMED_OUT else k.FAILED
-    I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] -= 1
-    if I[I[k.JOB] + k.N_JOB * j + k.J_PENDING] == 0:
-        touch(I, F, I[I[k.JOB] + k.N_JOB * j + k.J_COMP])
-        if I[I[k.JOB] + k.N_JOB * j + k.J_FAIL] != k.OK:
-            finish(I, F, j, I[I[k.JOB] + k.N_JOB * j + k.J_FAIL])
-        else:
-            advance(I, F, j)
+        I[job_j + k.J_FAIL] = k.TIMED_OUT if why == k.TIMED_OUT else k.FAILED
+    I[job_j + k.J_PENDING] -= 1
+    if I[job_j + k.J_PENDING] == 0:
+        now_do(I, F, pack(k.E_ADVANCE, j, I[job_j + k.J_GEN]))

@@ -19,24 +19,27 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 # event kinds
+# up to E_JOB_LAST the row is a job
 (
-    E_ARRIVAL,
     E_SERVED,
     E_DELIVER,
     E_ANSWER,
+    E_CANCEL,
+    E_STEP,
+    E_ADVANCE,
     E_TIMEOUT,
     E_TRY,
+    E_ARRIVAL,
+    E_BEGIN,
     E_THINK,
-    E_CANCEL,
     E_UP,
     E_OUTAGE,
     E_OUTAGE_END,
     E_SAMPLE,
     E_SHARE,
     E_WARM,
-    E_STEP,
-    E_BEGIN,
-) = range(16)
+) = range(17)
+E_JOB_LAST = E_ADVANCE
 GEN_BITS = 26
 ROW_BITS = 31
 GEN_MASK = (1 << GEN_BITS) - 1
@@ -121,7 +124,7 @@ N_COMP_F = 12
 R_COMP, R_BUSY, R_SERVERS, R_HEAD, R_TAIL, R_QUEUED, R_MEMBERS, R_OPEN, R_DOWN, R_POOL = range(10)
 N_REP = 10
 
-# processor-sharing pools: P_KIND 0: min(1, cpus/n), 1: USL, 2: tabulated speed of one request
+# processor-sharing pools; P_KIND 0: host, 1: USL, 2: tabulated, 3: memory pressure
 P_KIND, P_N, P_ROOT, P_GEN, P_TABLE, P_ROWS = range(6)
 N_POOL = 6
 # P_V virtual time, P_T time of P_V, P_A and P_B parameters, P_SPEED outage factor
@@ -179,10 +182,26 @@ O_START, O_END, O_SHARE = range(3)
     COUNTING,
 ) = range(14)
 N_COUNT = 14
-INT_TABLES = (
-    "ring heap_c job call comp rep pool step site target bucket load outage stat book hist flow".split()  # noqa: SIM905
+INT_TABLES: tuple[str, ...] = (
+    "ring",
+    "heap_c",
+    "job",
+    "call",
+    "comp",
+    "rep",
+    "pool",
+    "step",
+    "site",
+    "target",
+    "bucket",
+    "load",
+    "outage",
+    "stat",
+    "book",
+    "hist",
+    "flow",
 )
-FLOAT_TABLES = [
+FLOAT_TABLES: tuple[str, ...] = (
     "heap_t",
     "job_f",
     "comp_f",
@@ -198,7 +217,7 @@ FLOAT_TABLES = [
     "uniforms",
     "exponentials",
     "normals",
-]
+)
 (
     RING,
     HEAP_C,

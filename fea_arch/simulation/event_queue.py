@@ -55,7 +55,7 @@ def pop(I: Ints, F: Floats) -> int:
         i = down
     F[I[k.HEAP_T] + i] = time
     I[I[k.HEAP_C] + i] = last
-    return code
+    return int(code)
 
 
 @subroutine
@@ -72,7 +72,7 @@ def uniform(I: Ints, F: Floats) -> float:
     """Take the next uniform number of the block."""
     i = I[k.AT_U]
     I[k.AT_U] = i + 1
-    return F[I[k.UNIFORMS] + i]
+    return float(F[I[k.UNIFORMS] + i])
 
 
 @subroutine
@@ -80,14 +80,14 @@ def exponential(I: Ints, F: Floats) -> float:
     """Take the next exponential number of mean one from the block."""
     i = I[k.AT_E]
     I[k.AT_E] = i + 1
-    return F[I[k.EXPONENTIALS] + i]
+    return float(F[I[k.EXPONENTIALS] + i])
 
 
 @subroutine
 def _normal(I: Ints, F: Floats) -> float:
     i = I[k.AT_N]
     I[k.AT_N] = i + 1
-    return F[I[k.NORMALS] + i]
+    return float(F[I[k.NORMALS] + i])
 
 
 @subroutine

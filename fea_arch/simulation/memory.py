@@ -30,7 +30,9 @@ class Memory:
         self._place(self.ints, k.N_HEADER, k.INT_TABLES, ints, k.RING)
         self._place(self.floats, k.N_CLOCK, k.FLOAT_TABLES, floats, k.HEAP_T)
 
-    def _place(self, into: NDArray[Any], at: int, names: list[str], tables: list[NDArray[Any]], header: int) -> None:
+    def _place(
+        self, into: NDArray[Any], at: int, names: tuple[str, ...], tables: list[NDArray[Any]], header: int
+    ) -> None:
         for number, (name, table) in enumerate(zip(names, tables)):
             self.ints[header + number] = at
             self.ints[header + number + k.N_TABLES] = len(table)

@@ -84,19 +84,17 @@ def _components(arch: Architecture, arrays: dict[str, NDArray[Any]]) -> int:
     comp[:, k.K_REPLICAS] = replicas
     comp[:, k.K_REP] = np.concatenate([[0], np.cumsum(replicas)[:-1]]) if n else 0
     law = col("law")
-    servers = np.asarray(col("servers"), np.int64)
+    servers = np.array(col("servers"), np.int64)
     delay = np.asarray(law == "delay", bool)
-    shared = np.asarray((law == "usl") | (law == "tabulated"), bool)
-    for i in np.flatnonzero(np.asarray(law == "memory", bool)):
-        raise ModelError(
-            "the event simulation has no law 'memory'",
-            component=arch.names[i],
-            field="law",
-            fix="mmc with memory_limit_bytes, or a tabulated law",
-        )
-    comp[:, k.K_SERVERS] = np.where(delay, ENDLESS, servers)
-    comp[:, k.K_CAPACITY] = np.where(delay, -1, col("queue_capacity"))
-    comp[:, k.K_HOLDS] = np.asarray(col("blocking"), bool) & ~shared & ~delay
+    for i in np.flatnonzero(np.asarray(law == "tabulated", bool)).tolist():
+        # the largest measured concurrency is the largest concurrency
+        servers[i] = max(int(np.ceil(col("curve")[i][-1][0])), 1)
+    pressed = np.asarray(law == "memory", bool)
+    delay |= pressed & ~(np.asarray(col("memory_limit_bytes")) > 0)
+    endless = delay | pressed
+    comp[:, k.K_SERVERS] = np.where(endless, ENDLESS, servers)
+    comp[:, k.K_CAPACITY] = np.where(endless, -1, col("queue_capacity"))
+    comp[:, k.K_HOLDS] = np.asarray(col("blocking"), bool) & ~delay
     comp[:, k.K_BALANCING] = [_BALANCING[b] for b in col("balancing")]
     comp[:, k.K_AVAILABLE] = col("available")
     comp[:, k.K_DELAY] = delay
@@ -153,17 +151,21 @@ def _pools(arch: Architecture, comp: Ints, comp_f: Floats, rep: Ints) -> tuple[I
     of_host: dict[str, int] = {}
     cpus = {h.name: h.cpus for h in arch.hosts}
     for i in range(len(arch)):
-        if law[i] in ("usl", "tabulated"):
+        if law[i] in ("usl", "tabulated", "memory") and not comp[i, k.K_DELAY]:
             kind, a, b, first, rows = 1, 0.0, 0.0, 0, 0
             component = arch.components[i]
             if law[i] == "usl":
                 a, b = component.usl_sigma or 0.0, component.usl_kappa or 0.0
+            elif law[i] == "memory":
+                kind, a = 3, float(component.servers)
+                room = comp_f[i, k.K_LIMIT] - comp_f[i, k.K_RESIDENT]
+                b = room / comp_f[i, k.K_PER_REQUEST] if comp_f[i, k.K_PER_REQUEST] > 0 else np.inf
             else:
                 kind, first = 2, len(table)
                 values = _tabulated(component.curve or (), component.service_time_s)
                 table.extend(values)
                 rows = len(values)
-            for r in range(comp[i, k.K_REP], comp[i, k.K_REP] + comp[i, k.K_REPLICAS]):
+            for r in np.flatnonzero(rep[:, k.R_COMP] == i).tolist():
                 rep[r, k.R_POOL] = len(ints)
                 ints.append([kind, 0, -1, 0, first, rows])
                 floats.append([0.0, 0.0, a, b, 1.0, 0.0])
@@ -284,7 +286,7 @@ def _accumulate(arch: Architecture, start: Floats, *, backwards: bool) -> Floats
     into, out = (g.source, g.target) if backwards else (g.target, g.source)
     total, wave = start.copy(), start.copy()
     for _ in range(200_000):
-        wave = np.bincount(into, wave[out] * g.calls, minlength=len(arch))
+        wave = np.bincount(into, wave[out] * g.calls, minlength=len(arch)).astype(float)
         total += wave
         if wave.max(initial=0.0) <= 1e-9 * max(total.max(initial=0.0), 1e-300):
             return total

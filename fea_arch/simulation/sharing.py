@@ -18,16 +18,21 @@ __all__ = ["join", "leave", "retime", "speed"]
 @subroutine
 def speed(I: Ints, F: Floats, p: int, n: int) -> float:
     """Return the speed of one request when ``n`` share the pool [1]."""
-    kind = I[I[k.POOL] + k.N_POOL * p + k.P_KIND]
-    a, b = F[I[k.POOL_F] + k.N_POOL_F * p + k.P_A], F[I[k.POOL_F] + k.N_POOL_F * p + k.P_B]
+    pool_f_p = I[k.POOL_F] + k.N_POOL_F * p
+    pool_p = I[k.POOL] + k.N_POOL * p
+    kind = I[pool_p + k.P_KIND]
+    a, b = F[pool_f_p + k.P_A], F[pool_f_p + k.P_B]
+    scale = F[pool_f_p + k.P_SPEED]
     if kind == 0:
-        return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] * (1.0 if n <= a else a / n)
+        return float(scale if n <= a else scale * a / n)
     if kind == 1:
-        return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] / (1.0 + a * (n - 1) + b * n * (n - 1))
-    first, rows = I[I[k.POOL] + k.N_POOL * p + k.P_TABLE], I[I[k.POOL] + k.N_POOL * p + k.P_ROWS]
+        return float(scale / (1.0 + a * (n - 1) + b * n * (n - 1)))
+    if kind == 3:
+        # memory pressure: full speed up to 80 % of the headroom, then falling to a twentieth
+        return float(scale * min(n, a) / n * min(max((1.0 - n / b) / 0.2, 0.05), 1.0))
+    first, rows = I[pool_p + k.P_TABLE], I[pool_p + k.P_ROWS]
     # the table gives X(n) S at n = 1, 2, ...; beyond it the last throughput stays
-    at = n if n < rows else rows
-    return F[I[k.POOL_F] + k.N_POOL_F * p + k.P_SPEED] * F[I[k.TABLE] + first + at - 1] / n
+    return float(scale * F[I[k.TABLE] + first + min(n, rows) - 1] / n)
 
 
 @subroutine
@@ -76,67 +81,71 @@ def _combine(I: Ints, F: Floats, first: int) -> int:
 
 @subroutine
 def _advance(I: Ints, F: Floats, p: int) -> None:
+    pool_f_p = I[k.POOL_F] + k.N_POOL_F * p
+    pool_p = I[k.POOL] + k.N_POOL * p
     now = F[k.NOW]
-    n = I[I[k.POOL] + k.N_POOL * p + k.P_N]
+    n = I[pool_p + k.P_N]
     if n > 0:
-        F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] += (now - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T]) * speed(I, F, p, n)
-        if I[I[k.POOL] + k.N_POOL * p + k.P_KIND] == 0:
-            F[I[k.POOL_F] + k.N_POOL_F * p + k.P_AREA] += (now - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T]) * min(
-                float(n), F[I[k.POOL_F] + k.N_POOL_F * p + k.P_A]
-            )
-    F[I[k.POOL_F] + k.N_POOL_F * p + k.P_T] = now
+        F[pool_f_p + k.P_V] += (now - F[pool_f_p + k.P_T]) * speed(I, F, p, n)
+        if I[pool_p + k.P_KIND] == 0:
+            F[pool_f_p + k.P_AREA] += (now - F[pool_f_p + k.P_T]) * min(float(n), F[pool_f_p + k.P_A])
+    F[pool_f_p + k.P_T] = now
 
 
 @subroutine
 def retime(I: Ints, F: Floats, p: int) -> None:
     """Schedule the next departure of a pool anew; the former one becomes stale."""
-    I[I[k.POOL] + k.N_POOL * p + k.P_GEN] = (I[I[k.POOL] + k.N_POOL * p + k.P_GEN] + 1) & k.GEN_MASK
-    root = I[I[k.POOL] + k.N_POOL * p + k.P_ROOT]
+    pool_p = I[k.POOL] + k.N_POOL * p
+    I[pool_p + k.P_GEN] = (I[pool_p + k.P_GEN] + 1) & k.GEN_MASK
+    root = I[pool_p + k.P_ROOT]
     if root < 0:
         return
-    rate = speed(I, F, p, I[I[k.POOL] + k.N_POOL * p + k.P_N])
+    rate = speed(I, F, p, I[pool_p + k.P_N])
     if rate > 0.0:
         wait = max(F[I[k.JOB_F] + k.N_JOB_F * root + k.F_WORK] - F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V], 0.0) / rate
-        schedule(I, F, F[k.NOW] + wait, pack(k.E_SHARE, p, I[I[k.POOL] + k.N_POOL * p + k.P_GEN]))
+        schedule(I, F, F[k.NOW] + wait, pack(k.E_SHARE, p, I[pool_p + k.P_GEN]))
 
 
 @subroutine
 def join(I: Ints, F: Floats, p: int, j: int, work: float) -> None:
     """Let a request into a pool with work in seconds of being alone."""
+    job_j = I[k.JOB] + k.N_JOB * j
+    pool_f_p = I[k.POOL_F] + k.N_POOL_F * p
+    pool_p = I[k.POOL] + k.N_POOL * p
     _advance(I, F, p)
-    if I[I[k.POOL] + k.N_POOL * p + k.P_N] == 0:
-        F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] = (
-            0.0  # keeps the virtual time small, so that it does not lose digits in long runs
-        )
-    F[I[k.JOB_F] + k.N_JOB_F * j + k.F_WORK] = F[I[k.POOL_F] + k.N_POOL_F * p + k.P_V] + work
-    I[I[k.JOB] + k.N_JOB * j + k.J_POOL] = p
-    I[I[k.JOB] + k.N_JOB * j + k.J_CHILD] = -1
-    I[I[k.JOB] + k.N_JOB * j + k.J_NEXT] = -1
-    I[I[k.JOB] + k.N_JOB * j + k.J_PREV] = -1
-    I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = _meld(I, F, I[I[k.POOL] + k.N_POOL * p + k.P_ROOT], j)
-    I[I[k.POOL] + k.N_POOL * p + k.P_N] += 1
+    if I[pool_p + k.P_N] == 0:
+        F[pool_f_p + k.P_V] = 0.0  # keeps the virtual time small, so that it does not lose digits in long runs
+    F[I[k.JOB_F] + k.N_JOB_F * j + k.F_WORK] = F[pool_f_p + k.P_V] + work
+    I[job_j + k.J_POOL] = p
+    I[job_j + k.J_CHILD] = -1
+    I[job_j + k.J_NEXT] = -1
+    I[job_j + k.J_PREV] = -1
+    I[pool_p + k.P_ROOT] = _meld(I, F, I[pool_p + k.P_ROOT], j)
+    I[pool_p + k.P_N] += 1
     retime(I, F, p)
 
 
 @subroutine
 def leave(I: Ints, F: Floats, p: int, j: int) -> None:
     """Take a request out of a pool, finished or not."""
+    job_j = I[k.JOB] + k.N_JOB * j
+    pool_p = I[k.POOL] + k.N_POOL * p
     _advance(I, F, p)
-    rest = _combine(I, F, I[I[k.JOB] + k.N_JOB * j + k.J_CHILD])
-    if I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] == j:
-        I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = rest
+    rest = _combine(I, F, I[job_j + k.J_CHILD])
+    if I[pool_p + k.P_ROOT] == j:
+        I[pool_p + k.P_ROOT] = rest
     else:
-        before, after = I[I[k.JOB] + k.N_JOB * j + k.J_PREV], I[I[k.JOB] + k.N_JOB * j + k.J_NEXT]
+        before, after = I[job_j + k.J_PREV], I[job_j + k.J_NEXT]
         if I[I[k.JOB] + k.N_JOB * before + k.J_CHILD] == j:
             I[I[k.JOB] + k.N_JOB * before + k.J_CHILD] = after
         else:
             I[I[k.JOB] + k.N_JOB * before + k.J_NEXT] = after
         if after >= 0:
             I[I[k.JOB] + k.N_JOB * after + k.J_PREV] = before
-        I[I[k.POOL] + k.N_POOL * p + k.P_ROOT] = _meld(I, F, I[I[k.POOL] + k.N_POOL * p + k.P_ROOT], rest)
-    I[I[k.JOB] + k.N_JOB * j + k.J_CHILD] = -1
-    I[I[k.JOB] + k.N_JOB * j + k.J_POOL] = -1
-    I[I[k.POOL] + k.N_POOL * p + k.P_N] -= 1
+        I[pool_p + k.P_ROOT] = _meld(I, F, I[pool_p + k.P_ROOT], rest)
+    I[job_j + k.J_CHILD] = -1
+    I[job_j + k.J_POOL] = -1
+    I[pool_p + k.P_N] -= 1
     retime(I, F, p)
 
 

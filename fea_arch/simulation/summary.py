@@ -49,16 +49,18 @@ def _capacity(arch: Architecture, plan: Plan) -> Floats:
         if p < 0:
             continue
         a, b = plan.arrays["pool_f"][p, k.P_A], plan.arrays["pool_f"][p, k.P_B]
+        service = plan.arrays["comp_f"][i, k.K_SERVICE]
         if pool[p, k.P_KIND] == 1:
-            if b > 0:
-                best = max(np.sqrt(max(1.0 - a, 0.0) / b), 1.0)
-                x = max(n / (1.0 + a * (n - 1) + b * n * (n - 1)) for n in (np.floor(best), np.ceil(best)))
-            else:
-                x = 1.0 / a if a > 0 else np.inf
+            c = float(comp[i, k.K_SERVERS])
+            best = min(np.sqrt(max(1.0 - a, 0.0) / b), c) if b > 0 else c
+            x = max(n / (1.0 + a * (n - 1) + b * n * (n - 1)) for n in (max(np.floor(best), 1.0), np.ceil(best)))
+        elif pool[p, k.P_KIND] == 3:
+            knee = max(np.floor(0.8 * b), 1.0) if np.isfinite(b) else a
+            x = max(min(n, a) * min(max((1.0 - n / b) / 0.2, 0.05), 1.0) for n in (knee, knee + 1.0, min(a, knee)))
         else:
             first, rows = pool[p, k.P_TABLE], pool[p, k.P_ROWS]
             x = plan.arrays["table"][first : first + rows].max()
-        peak[i] = x / plan.arrays["comp_f"][i, k.K_SERVICE] * comp[i, k.K_REPLICAS]
+        peak[i] = x / service * comp[i, k.K_REPLICAS]
     return peak
 
 
@@ -75,17 +77,17 @@ def summarise(arch: Architecture, plan: Plan, job: Run, tallies: Sequence[Tally]
         rate = _ratio(q[..., k.Q_DONE], span)
         busy = _ratio(f[..., k.A_BUSY], span) / servers
         busy = np.where(comp[:, k.K_DELAY] == 1, 0.0, np.where(np.isnan(peak), busy, rate / peak))
-        open_ = _ratio(f[..., k.A_OPEN], span)
+        held = _ratio(f[..., k.A_OPEN], span)
         memory = plan.arrays["comp_f"][:, k.K_RESIDENT] * comp[:, k.K_REPLICAS]
         return {
             "throughput_per_s": rate,
             "utilisation": busy,
             "in_flight": _ratio(f[..., k.A_OWN], span),
-            "open_requests": open_,
+            "held": held,
             "wait_s": _ratio(f[..., k.A_WAIT], q[..., k.Q_DONE]),
             "residence_s": _ratio(f[..., k.A_WAIT] + f[..., k.A_SERVICE], q[..., k.Q_DONE]),
             "response_s": _ratio(f[..., k.A_RESPONSE], q[..., k.Q_SERVED]),
-            "memory_bytes": memory + open_ * plan.arrays["comp_f"][:, k.K_PER_REQUEST],
+            "memory_bytes": memory + held * plan.arrays["comp_f"][:, k.K_PER_REQUEST],
         }
 
     each = measures(stat, stat_f, np.broadcast_to(time, stat.shape[:2]))
@@ -118,8 +120,8 @@ def summarise(arch: Architecture, plan: Plan, job: Run, tallies: Sequence[Tally]
     total = book.sum(axis=0)
     return SimulationResult(
         components=tuple(arch.names),
-        **mean,  # type: ignore[arg-type]
-        **half,  # type: ignore[arg-type]
+        **mean,
+        **half,
         arrivals=counted(k.Q_ARRIVED),
         completed=counted(k.Q_SERVED),
         rejected=counted(k.Q_REJECTED),
@@ -141,7 +143,7 @@ def summarise(arch: Architecture, plan: Plan, job: Run, tallies: Sequence[Tally]
         within_objective=_ratio(good.sum(axis=0).astype(float), decided.sum(axis=0)),
         served_per_s=float(_ratio(served.sum().astype(float), time.sum())),
         served_per_s_half_width=float(_half_width(rates)),
-        time_s=np.arange(rows) * job.series_dt_s,
+        time_s=np.arange(rows, dtype=float) * job.series_dt_s,
         in_flight_series=np.mean([t.series[:rows] for t in tallies], axis=0),
         offered_series=flow[:, 0].copy(),
         served_series=flow[:, 1].copy(),

@@ -310,7 +310,7 @@ def test_books_balance_in_any_architecture(arch, seed, out):
     most = np.array([8 * c.replicas * 2 for c in arch.components])
     assert (still[limited] <= most[limited]).all()
     assert np.isfinite(r.in_flight).all()
-    assert (r.open_requests >= r.in_flight - 1e-9).all()
+    assert (r.held >= r.in_flight - 1e-9).all()
     assert (r.utilisation >= 0).all()
 
 

@@ -172,8 +172,8 @@ def test_usl_is_its_birth_death_chain():
         law="usl",
         usl_sigma=sigma,
         usl_kappa=kappa,
-        servers=1,
-        queue_capacity=places - 1,
+        servers=places,
+        queue_capacity=0,
     )
     r = fa.simulate(arch, duration_s=500, seed=8)
     near(r.in_flight[0], r.in_flight_half_width[0], birth_death_mean(rate, curve))
