@@ -21,51 +21,120 @@ KIALI = {
     "graphType": "workload",
     "elements": {
         "nodes": [
-            {"data": {"id": "1", "nodeType": "workload", "workload": "web", "namespace": "x", "traffic": [{"protocol": "http", "rates": {"httpIn": "9.00"}}]}},
+            {
+                "data": {
+                    "id": "1",
+                    "nodeType": "workload",
+                    "workload": "web",
+                    "namespace": "x",
+                    "traffic": [{"protocol": "http", "rates": {"httpIn": "9.00"}}],
+                }
+            },
             {"data": {"id": "2", "nodeType": "workload", "workload": "db", "namespace": "x"}},
             {"data": {"id": "3", "nodeType": "unknown"}},
         ],
         "edges": [
-            {"data": {"id": "a", "source": "3", "target": "1", "traffic": {"protocol": "http", "rates": {"http": "5.00"}}}},
-            {"data": {"id": "b", "source": "1", "target": "2", "responseTime": "12", "traffic": {"protocol": "grpc", "rates": {"grpc": "8.00"}}}},
-            {"data": {"id": "c", "source": "1", "target": "1", "traffic": {"protocol": "http", "rates": {"http": "2.00"}}}},
+            {
+                "data": {
+                    "id": "a",
+                    "source": "3",
+                    "target": "1",
+                    "traffic": {"protocol": "http", "rates": {"http": "5.00"}},
+                }
+            },
+            {
+                "data": {
+                    "id": "b",
+                    "source": "1",
+                    "target": "2",
+                    "responseTime": "12",
+                    "traffic": {"protocol": "grpc", "rates": {"grpc": "8.00"}},
+                }
+            },
+            {
+                "data": {
+                    "id": "c",
+                    "source": "1",
+                    "target": "1",
+                    "traffic": {"protocol": "http", "rates": {"http": "2.00"}},
+                }
+            },
         ],
     },
 }
 PROMETHEUS = {
     "rate(traces_service_graph_request_total[5m])": {
         "status": "success",
-        "data": {"resultType": "vector", "result": [
-            {"metric": {"client": "user", "server": "web"}, "value": [1, "20"]},
-            {"metric": {"client": "web", "server": "db"}, "value": [1, "60"]},
-        ]},
+        "data": {
+            "resultType": "vector",
+            "result": [
+                {"metric": {"client": "user", "server": "web"}, "value": [1, "20"]},
+                {"metric": {"client": "web", "server": "db"}, "value": [1, "60"]},
+            ],
+        },
     },
     "rate(traces_service_graph_request_server_seconds_sum[5m])": {
-        "status": "success", "data": {"resultType": "vector", "result": [{"metric": {"client": "web", "server": "db"}, "value": [1, "0.6"]}]}},
+        "status": "success",
+        "data": {
+            "resultType": "vector",
+            "result": [{"metric": {"client": "web", "server": "db"}, "value": [1, "0.6"]}],
+        },
+    },
     "rate(traces_service_graph_request_server_seconds_count[5m])": {
-        "status": "success", "data": {"resultType": "vector", "result": [{"metric": {"client": "web", "server": "db"}, "value": [1, "60"]}]}},
+        "status": "success",
+        "data": {"resultType": "vector", "result": [{"metric": {"client": "web", "server": "db"}, "value": [1, "60"]}]},
+    },
     "rate(container_cpu_usage_seconds_total[5m])": {
-        "status": "success", "data": {"resultType": "vector", "result": [{"metric": {"pod": "db-1", "container": "c"}, "value": [1, "0.2"]}]}},
+        "status": "success",
+        "data": {
+            "resultType": "vector",
+            "result": [{"metric": {"pod": "db-1", "container": "c"}, "value": [1, "0.2"]}],
+        },
+    },
     "kube_pod_container_resource_limits": {
-        "status": "success", "data": {"resultType": "matrix", "result": [
-            {"metric": {"pod": "db-1", "container": "c", "resource": "memory"}, "values": [[1, "200"], [2, "300"]]}]}},
+        "status": "success",
+        "data": {
+            "resultType": "matrix",
+            "result": [
+                {"metric": {"pod": "db-1", "container": "c", "resource": "memory"}, "values": [[1, "200"], [2, "300"]]}
+            ],
+        },
+    },
 }
 NODE_LINK = {
     "nodes": [{"id": "a", "service_time_s": 0.01}, {"id": "b", "servers": 2, "kind": "cache"}],
-    "links": [{"source": "a", "target": "b", "calls": 0.5, "mode": "async"}, {"source": "b", "target": "a", "weight": 3}],
+    "links": [
+        {"source": "a", "target": "b", "calls": 0.5, "mode": "async"},
+        {"source": "b", "target": "a", "weight": 3},
+    ],
 }
 GRAPHML = (
-    '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d" for="node" attr.name="servers" attr.type="int"/>'
-    '<graph edgedefault="directed"><node id="a"><data key="d">3</data></node><node id="b"/><edge source="a" target="b"/></graph></graphml>'
+    '<graphml xmlns="http://graphml.graphdrawing.org/xmlns"><key id="d" for="node" attr.name="servers" '
+    'attr.type="int"/><graph edgedefault="directed"><node id="a"><data key="d">3</data></node><node id="b"/>'
+    '<edge source="a" target="b"/></graph></graphml>'
 )
 CSV = "caller,callee,rps,latency_ms\nweb,db,30,5\nweb,cache,12,1\ncache,web,1,2\n"
 ROUTER = json.loads((FIXTURES / "event-router.json").read_text(encoding="utf-8"))
-MCP = {"mcpServers": {"a": {"command": "npx", "args": ["x"], "env": {"K": "v"}}, "b": {"type": "http", "url": "https://h.test/m"}}}
+MCP = {
+    "mcpServers": {
+        "a": {"command": "npx", "args": ["x"], "env": {"K": "v"}},
+        "b": {"type": "http", "url": "https://h.test/m"},
+    }
+}
 COMPOSE = {
     "services": {
-        "web": {"image": "nginx", "depends_on": {"db": {"condition": "x"}}, "environment": {"A_URL": "http://u:p@db:80", "B": None},
-                "deploy": {"replicas": 2, "resources": {"limits": {"memory": "300M", "cpus": "0.5"}}}},
-        "db": {"image": "postgres", "environment": ["X=${Y:-${Z}}"], "mem_limit": 5_000_000, "networks": {"n": {"aliases": ["d"]}}},
+        "web": {
+            "image": "nginx",
+            "depends_on": {"db": {"condition": "x"}},
+            "environment": {"A_URL": "http://u:p@db:80", "B": None},
+            "deploy": {"replicas": 2, "resources": {"limits": {"memory": "300M", "cpus": "0.5"}}},
+        },
+        "db": {
+            "image": "postgres",
+            "environment": ["X=${Y:-${Z}}"],
+            "mem_limit": 5_000_000,
+            "networks": {"n": {"aliases": ["d"]}},
+        },
     }
 }
 
@@ -89,8 +158,10 @@ TEXTS: dict[str, tuple[Callable[..., fa.Architecture], bytes]] = {
 
 odd = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 10**20), st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from(["", "NaN", "-1", "inf", "a", "web", "1e400", "${", "${A:-", "\x00", "é" * 50, "x" * 300, "http://[", "http://h:99999"]),
-    st.just([]), st.just({}), st.lists(st.integers(-2, 2), max_size=3), st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
+    st.sampled_from(["", "NaN", "-1", "inf", "a", "web", "1e400",
+        "${", "${A:-", "\x00", "é" * 50, "x" * 300, "http://[", "http://h:99999"]),
+    st.just([]), st.just({}), st.lists(st.integers(-2, 2), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.none(), max_size=2),
 )  # fmt: skip
 
 
@@ -138,7 +209,9 @@ def must_be_sound(read: Callable[..., fa.Architecture], file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_documents_with_one_or_two_wrong_values(name: str, tmp_path: Path, data: st.DataObject) -> None:
     read, document = READERS[name]
@@ -151,7 +224,9 @@ def test_documents_with_one_or_two_wrong_values(name: str, tmp_path: Path, data:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.data())
 def test_damaged_bytes(name: str, tmp_path: Path, data: st.DataObject) -> None:
     read, content = TEXTS[name]
@@ -159,7 +234,24 @@ def test_damaged_bytes(name: str, tmp_path: Path, data: st.DataObject) -> None:
         at = data.draw(st.integers(0, max(len(content) - 1, 0)))
         length = data.draw(st.sampled_from([0, 1, 1, 5, 40, len(content)]))
         patch = data.draw(
-            st.one_of(st.binary(max_size=6), st.sampled_from([b"&a", b"*a", b"!!python/name:os.system", b"{", b"]", b"\xff\xfe", b"- ", b'"', b"\t", b"<!DOCTYPE a>", b"e999"]))
+            st.one_of(
+                st.binary(max_size=6),
+                st.sampled_from(
+                    [
+                        b"&a",
+                        b"*a",
+                        b"!!python/name:os.system",
+                        b"{",
+                        b"]",
+                        b"\xff\xfe",
+                        b"- ",
+                        b'"',
+                        b"\t",
+                        b"<!DOCTYPE a>",
+                        b"e999",
+                    ]
+                ),
+            )
         )
         content = content[:at] + patch + content[at + length :]
     file = tmp_path / name

@@ -55,7 +55,9 @@ def test_compose_fixture_gives_the_declared_graph() -> None:
     assert any("assumed" in n.message and n.field == "service_time_s" for n in arch.notes)
 
 
-def test_compose_never_uses_the_process_environment_and_keeps_no_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_compose_never_uses_the_process_environment_and_keeps_no_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("DB_HOST", "cache")
     monkeypatch.setenv("ORDERS_ADDR", "database:1")
     arch = fa.read_compose(FIXTURES / "configs" / "compose.yaml")
@@ -70,13 +72,15 @@ def test_compose_resolves_variables_from_a_given_file(tmp_path: Path) -> None:
     arch = fa.read_compose(FIXTURES / "configs" / "compose.yaml", env_file=env)
     # in single quotes nothing is resolved; DB_HOST leads to the cache; depends_on still leads to the database
     assert {"orders->cache", "orders->database"} <= set(edges(arch))
-    with pytest.raises(fa.ModelError, match="vars2.txt:1"):
+    with pytest.raises(fa.ModelError, match=r"vars2\.txt:1"):
         fa.read_compose(FIXTURES / "configs" / "compose.yaml", env_file=write(tmp_path, "= nothing", "vars2.txt"))
 
 
 def test_compose_takes_dotenv_beside_the_file(tmp_path: Path) -> None:
     write(tmp_path, "TARGET=b:80\n", ".env")
-    file = write(tmp_path, "services: {a: {image: x, environment: ['B_ADDR=${TARGET}']}, b: {image: y}}", "compose.yaml")
+    file = write(
+        tmp_path, "services: {a: {image: x, environment: ['B_ADDR=${TARGET}']}, b: {image: y}}", "compose.yaml"
+    )
     assert edges(fa.read(file)) == {"a->b": "sync"}
 
 
@@ -99,7 +103,8 @@ def test_compose_config_json_reads_like_the_yaml(tmp_path: Path) -> None:
 
 
 def test_circles_of_start_up_order_lose_their_gain(tmp_path: Path) -> None:
-    text = "services: {a: {image: x, depends_on: [b]}, b: {image: y, depends_on: [a, c]}, c: {image: z, environment: {A_ADDR: 'a:1'}}}"
+    text = "services: {a: {image: x, depends_on: [b]}, b: {image: y, depends_on: [a, c]}, "
+    text += "c: {image: z, environment: {A_ADDR: 'a:1'}}}"
     arch = fa.read(write(tmp_path, text, "compose.yaml"))
     calls = {d.label: d.calls for d in arch.dependencies}
     assert calls["c->a"] == 0.0
@@ -127,8 +132,11 @@ def test_circles_of_start_up_order_lose_their_gain(tmp_path: Path) -> None:
         ("services: {a: {image: !!python/object/apply:os.system [ls]}}", "YAML"),
         ("services: {a: {image: x}", "YAML"),
         ("[1, 2]", "mapping"),
-        ("a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
-            f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(8)), "grows"),
+        (
+            "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
+            + "".join(f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(8)),
+            "grows",
+        ),
     ],
 )
 def test_bad_compose_files_are_refused_with_place_and_reason(tmp_path: Path, text: str, words: str) -> None:
@@ -189,10 +197,20 @@ def test_kubernetes_fixture_resolves_addresses_through_services() -> None:
         ("apiVersion: v1\nkind: Service\nmetadata: {name: a}\n", "no workload"),
         ("apiVersion: v1\nkind: Pod\nspec: {containers: []}\n", "metadata.name"),
         ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n", "containers"),
-        ("apiVersion: v1\nkind: Deployment\nmetadata: {name: a}\nspec: {replicas: two, template: {spec: {containers: []}}}", "replicas"),
-        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{resources: {limits: {memory: -1}}}]}", "memory"),
-        ("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n---\napiVersion: v1\nkind: Pod\n"
-         "metadata: {name: a}\nspec: {containers: []}\n", "twice"),
+        (
+            "apiVersion: v1\nkind: Deployment\nmetadata: {name: a}\n"
+            "spec: {replicas: two, template: {spec: {containers: []}}}",
+            "replicas",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: [{resources: {limits: {memory: -1}}}]}",
+            "memory",
+        ),
+        (
+            "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec: {containers: []}\n---\napiVersion: v1\nkind: Pod\n"
+            "metadata: {name: a}\nspec: {containers: []}\n",
+            "twice",
+        ),
         ("apiVersion: v1\nkind: Pod\nkind: Pod\n", ":3: 'kind' stands twice"),
     ],
 )
@@ -234,7 +252,10 @@ def test_bad_mcp_configurations(tmp_path: Path, text: str, words: str) -> None:
 
 
 def test_comments_inside_texts_stay() -> None:
-    assert parse_relaxed_json('{"a": "x // y /* z */ ,]", /* b */ "c": [1,],}', "f") == {"a": "x // y /* z */ ,]", "c": [1]}
+    assert parse_relaxed_json('{"a": "x // y /* z */ ,]", /* b */ "c": [1,],}', "f") == {
+        "a": "x // y /* z */ ,]",
+        "c": [1],
+    }
 
 
 def test_event_router_resolves_handlers_by_prefix() -> None:

@@ -14,11 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 import networkx as nx
 import numpy as np
 import pytest
+from shared_data import data_path, needs_data
 
 import fea_arch as fa
 from fea_arch.sources.gain import limit_gain
 from fea_arch.sources.mesh_metrics import workload_of
-from shared_data import data_path, needs_data
 
 
 def save(tmp_path: Path, content: Any, name: str = "graph.json") -> Path:
@@ -44,10 +44,19 @@ def kiali(edges: list[tuple[str, str, dict[str, Any]]], **extra: Any) -> dict[st
     return {
         "graphType": "app",
         "elements": {
-            "nodes": [{"data": {"id": n, "nodeType": "app", "app": n, "namespace": "x", **extra.get(n, {})}} for n in names],
+            "nodes": [
+                {"data": {"id": n, "nodeType": "app", "app": n, "namespace": "x", **extra.get(n, {})}} for n in names
+            ],
             "edges": [
-                {"data": {"id": f"{a}{b}", "source": a, "target": b, **({"responseTime": r.pop("rt")} if "rt" in r else {}),
-                          "traffic": {"protocol": "http", "rates": r}}}
+                {
+                    "data": {
+                        "id": f"{a}{b}",
+                        "source": a,
+                        "target": b,
+                        **({"responseTime": r.pop("rt")} if "rt" in r else {}),
+                        "traffic": {"protocol": "http", "rates": r},
+                    }
+                }
                 for a, b, r in edges
             ],
         },
@@ -63,7 +72,9 @@ def test_kiali_rates_become_visit_ratios_and_times(tmp_path: Path) -> None:
     assert arch["db"].provenance["service_time_s"].kind == "measured"
     assert arch.dependencies[0].provenance["calls"].kind == "measured"
     assert flows(arch)["db"] == pytest.approx(80.0)
-    assert sum(load.rate_per_s or 0 for load in fa.read(save(tmp_path, graph), rate_per_s=7.0).loads) == pytest.approx(7.0)
+    assert sum(load.rate_per_s or 0 for load in fa.read(save(tmp_path, graph), rate_per_s=7.0).loads) == pytest.approx(
+        7.0
+    )
 
 
 def test_kiali_tcp_counts_bytes(tmp_path: Path) -> None:
@@ -173,9 +184,13 @@ def test_saved_prometheus_answers(tmp_path: Path) -> None:
 
 def test_istio_counters_count_each_call_once(tmp_path: Path) -> None:
     labels = {"__name__": "istio_requests_total", "source_workload": "web", "destination_workload": "db"}
-    rows = [({**labels, "reporter": r, "response_code": c}, v) for r, c, v in
-            [("source", "200", "90"), ("destination", "200", "80"), ("destination", "503", "20")]]
-    rows.append(({**labels, "source_workload": "unknown", "destination_workload": "web", "reporter": "destination"}, "50"))
+    rows = [
+        ({**labels, "reporter": r, "response_code": c}, v)
+        for r, c, v in [("source", "200", "90"), ("destination", "200", "80"), ("destination", "503", "20")]
+    ]
+    rows.append(
+        ({**labels, "source_workload": "unknown", "destination_workload": "web", "reporter": "destination"}, "50")
+    )
     time = {**labels, "reporter": "destination"}
     rows.append(({**time, "__name__": "istio_request_duration_milliseconds_sum"}, "800"))
     rows.append(({**time, "__name__": "istio_request_duration_milliseconds_count"}, "100"))
@@ -188,8 +203,10 @@ def test_istio_counters_count_each_call_once(tmp_path: Path) -> None:
 
 
 def test_ranges_of_counters_become_rates_across_resets(tmp_path: Path) -> None:
-    series = {"metric": {"__name__": "traces_service_graph_request_total", "client": "a", "server": "b"},
-              "values": [[0, "10"], [10, "40"], [20, "5"], [30, "25"]]}
+    series = {
+        "metric": {"__name__": "traces_service_graph_request_total", "client": "a", "server": "b"},
+        "values": [[0, "10"], [10, "40"], [20, "5"], [30, "25"]],
+    }
     arch = fa.read(save(tmp_path, {"status": "success", "data": {"resultType": "matrix", "result": [series]}}))
     assert arch.loads[0].rate_per_s == pytest.approx((30 + 5 + 20) / 30)
 
@@ -311,7 +328,9 @@ def test_csv_rows_of_one_pair_are_counted_and_own_calls_left_out(tmp_path: Path)
 
 def test_csv_with_calls_per_request_and_a_node_table(tmp_path: Path) -> None:
     edges = save(tmp_path, "src,dst,calls\na,b,3\nb,c,0.5\n", "edges.csv")
-    nodes = save(tmp_path, "service,latency_ms,Memory(Mi),workers,cpu_ms\na,4,10,5,1\nb,2,,2,\nd,1,5,1,3\n", "nodes.csv")
+    nodes = save(
+        tmp_path, "service,latency_ms,Memory(Mi),workers,cpu_ms\na,4,10,5,1\nb,2,,2,\nd,1,5,1,3\n", "nodes.csv"
+    )
     arch = fa.read_csv(edges, components=nodes, rate_per_s=12.0)
     assert {d.label: pytest.approx(d.calls) for d in arch.dependencies} == {"a->b": 3.0, "b->c": 0.5}
     a, d = arch["a"], arch["d"]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared_data import data_path, needs_data
 
 import fea_arch as fa
 from fea_arch.architecture.health import health
 from fea_arch.samples import SAMPLES
-from shared_data import data_path, needs_data
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "runbook_sample.md"
 
@@ -153,7 +153,9 @@ def test_runbook_quotes_the_measurements(runbook: fa.Architecture) -> None:
 
 
 def test_the_documented_table_is_the_sample(runbook: fa.Architecture) -> None:
-    rows = [line.strip("|").split("|") for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")]
+    rows = [
+        line.strip("|").split("|") for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
     assert {r[0].strip().strip("`") for r in rows} == set(runbook.names)
     for row in rows:
         c = runbook[row[0].strip().strip("`")]

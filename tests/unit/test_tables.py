@@ -13,7 +13,12 @@ import pytest
 
 import fea_arch as fa
 
-COMPONENTS = {"name": ["web", "db", "cache"], "service_time_s": [0.002, 0.010, 0.001], "servers": [4, 2, 1], "kind": ["service", "database", "cache"]}
+COMPONENTS = {
+    "name": ["web", "db", "cache"],
+    "service_time_s": [0.002, 0.010, 0.001],
+    "servers": [4, 2, 1],
+    "kind": ["service", "database", "cache"],
+}
 CALLS = {"source": ["web", "web"], "target": ["db", "cache"], "calls": [1.0, 0.5], "mode": ["sync", "async"]}
 LOADS = {"entry": ["web"], "rate_per_s": [50.0]}
 
@@ -76,7 +81,14 @@ def test_rows_by_number_equal_rows_by_name() -> None:
 
 
 def test_empty_cells_mean_not_given() -> None:
-    frame = pd.DataFrame({"name": ["a", "b"], "memory_bytes": [1e6, None], "host": [None, float("nan")], "replicas": pd.array([2, 1], "Int64")})
+    frame = pd.DataFrame(
+        {
+            "name": ["a", "b"],
+            "memory_bytes": [1e6, None],
+            "host": [None, float("nan")],
+            "replicas": pd.array([2, 1], "Int64"),
+        }
+    )
     arch = fa.from_tables(frame)
     assert (arch["a"].memory_bytes, arch["b"].memory_bytes, arch["b"].host, arch["a"].replicas) == (1e6, None, None, 2)
     with pytest.raises(fa.ModelError, match="replicas"):
@@ -84,11 +96,17 @@ def test_empty_cells_mean_not_given() -> None:
 
 
 def test_provenance_of_columns() -> None:
-    arch = fa.from_tables(COMPONENTS, CALLS, provenance={"service_time_s": fa.Provenance("measured", 30), "servers": "assumed"})
+    arch = fa.from_tables(
+        COMPONENTS, CALLS, provenance={"service_time_s": fa.Provenance("measured", 30), "servers": "assumed"}
+    )
     assert arch.component_columns.codes("service_time_s").tolist() == [2, 2, 2]
     assert arch.component_columns.codes("servers").tolist() == [0, 0, 0]
     assert arch["db"].provenance["service_time_s"].samples == 30
-    assert fa.from_tables(COMPONENTS).component_columns.codes("service_time_s").tolist() == [1, 0, 1]  # 10 ms is the default
+    assert fa.from_tables(COMPONENTS).component_columns.codes("service_time_s").tolist() == [
+        1,
+        0,
+        1,
+    ]  # 10 ms is the default
 
 
 @pytest.mark.parametrize(
@@ -145,7 +163,9 @@ def test_a_million_components_need_no_object_each() -> None:
     tracemalloc.start()
     begin = time.perf_counter()
     arch = fa.from_tables(
-        {"name": names, "service_time_s": times}, {"source": source, "target": target}, loads=[fa.Load("s0", rate_per_s=1.0)]
+        {"name": names, "service_time_s": times},
+        {"source": source, "target": target},
+        loads=[fa.Load("s0", rate_per_s=1.0)],
     )
     elapsed = time.perf_counter() - begin
     kept, _ = tracemalloc.get_traced_memory()
