@@ -71,7 +71,7 @@ def fields_page() -> str:
     lines = [
         "# Fields of a description",
         "",
-        "The same table feeds validation, column storage, the native document and its schema.",
+        "One table feeds validation, storage, the native document and its schema.",
         "",
     ]
     for kind in (Component, Host, Dependency, Balancer, Breaker, Load, Objective, LoadCase, Workflow, Period):
