@@ -187,6 +187,36 @@ def test_tabulated_law_is_its_birth_death_chain():
     near(r.in_flight[0], r.in_flight_half_width[0], birth_death_mean(180.0, curve), relative=0.05)
 
 
+def test_memory_pressure_and_kills_are_their_markov_chain():
+    # X(n) = min(n, c)/S, falling linearly over the last fifth of the headroom; the request that reaches the limit empties
+    # the replica, which is back at once
+    c, s, room, rate = 2, 0.01, 12, 170.0
+    n = np.arange(1, room)
+    x = np.minimum(n, c) / s * np.clip((1 - n / room) / 0.2, 0.05, 1.0)
+    q = np.zeros((room, room))
+    for state in range(room):
+        q[state, state + 1 if state + 1 < room else 0] += rate
+        if state:
+            q[state, state - 1] += x[state - 1]
+    q -= np.diag(q.sum(axis=1))
+    p = np.linalg.lstsq(np.vstack([q.T, np.ones(room)]), np.array([0.0] * room + [1.0]), rcond=None)[0]
+    arch = station(
+        rate,
+        service_time_s=s,
+        servers=c,
+        law="memory",
+        memory_bytes=100.0,
+        memory_per_request_bytes=10.0,
+        memory_limit_bytes=100.0 + 10.0 * room,
+        cold_start_s=0.0,
+    )
+    r = fa.simulate(arch, duration_s=1000, seed=15)
+    near(r.in_flight[0], r.in_flight_half_width[0], float(p @ np.arange(room)))
+    assert r.kills[0] / r.observed_s == pytest.approx(rate * p[-1], rel=0.05)
+    assert r.failed[0] == room * r.kills[0]
+    books(r)
+
+
 def test_loss_is_erlang_b():
     # 5 servers, no waiting place, offered load 4: Erlang B 0.1990668740
     r = fa.simulate(station(400.0, service_time_s=0.01, servers=5, queue_capacity=0), duration_s=400, seed=10)
