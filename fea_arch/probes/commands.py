@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, Tree, clean_text
 
 __all__ = ["Done", "run_command"]
+
+#: Time in which memory is sampled every millisecond [s].
+_EARLY_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ def run_command(
     program = Program(command, env=env, cwd=cwd, stdin=False, max_processes=max_processes)
     kept, size = bytearray(), 0
     peak: Tree | None = None
+    most, looked = 0.0, 0.0
     finished = threading.Event()
 
     def read() -> None:
@@ -78,12 +81,15 @@ def run_command(
             break
         if program.overgrown:
             break
+        pause = 0.02
         if watch_memory:
-            now = program.tree()
-            if peak is None or now.memory_bytes > peak.memory_bytes:
-                peak = now
-        with suppress(subprocess.TimeoutExpired):  # returns at once when it ends
-            program.process.wait(min(0.02, max(deadline - time.perf_counter(), 0.001)))
+            # a tool may be gone in milliseconds: look at it often first, at its whole tree later
+            pause = 0.001 if wall < _EARLY_S else 0.02
+            most = max(most, program.resident_bytes(alone=wall < _EARLY_S) or 0.0)
+            if wall >= _EARLY_S and wall - looked > 0.1:
+                looked, now = wall, program.tree()
+                peak = now if peak is None or now.memory_bytes > peak.memory_bytes else peak
+        program.wait(min(pause, max(deadline - time.perf_counter(), 0.001)))
     if not failure and not program.overgrown:
         finished.wait(0.5)
     status = program.stop(grace_s=0.05 if not failure else 0.5)
@@ -96,7 +102,7 @@ def run_command(
     return Done(
         None if failure.startswith(("no end", "more", "started")) else status,
         wall,
-        peak.memory_bytes if peak else None,
+        max(most, peak.memory_bytes if peak else 0.0) or None,
         peak.unique_bytes if peak else None,
         peak.cpu_s if peak else None,
         output,

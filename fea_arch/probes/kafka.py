@@ -54,7 +54,8 @@ def probe_kafka(
     Returns
     -------
     Measurement
-        ``latency_s``: round trips if asked for, else metadata requests [s]. ``details``: ``metadata_s``, ``topics``,
+        ``latency_s`` is what a sender waits for: acknowledgements if a round trip was asked for, else metadata requests
+        [s]. ``details``: ``round_trip_s`` (produce to consume, every sample), ``metadata_s``, ``topics``,
         ``partitions``, ``brokers``, ``lag`` by group [messages].
 
     Raises
@@ -86,7 +87,7 @@ def probe_kafka(
     started_at, errors = time.time(), list[str]()
     details: dict[str, Any] = {}
     asked: list[float] = []
-    trips: list[float] = []
+    acks: list[float] = []
     try:
         admin = AdminClient(base)
         meta = None
@@ -103,7 +104,7 @@ def probe_kafka(
         details["topics"] = sorted(t for t in meta.topics if not t.startswith("__"))[:_MOST_TOPICS]
         details["partitions"] = sum(len(t.partitions) for t in meta.topics.values())
         if round_trip:
-            trips = _round_trips(admin, base, topic, samples, warmup, timeout_s)
+            acks, details["round_trip_s"] = _round_trips(admin, base, topic, samples, warmup, timeout_s)
         if groups:
             details["lag"] = {g: _lag(base, g, meta, timeout_s) for g in groups}
     except (KafkaException, TimeoutError, ValueError, TypeError) as error:
@@ -112,14 +113,14 @@ def probe_kafka(
             text = text.replace(secret, "***")
         errors.append(text)
     return Measurement(
-        component=name, kind="kafka", ok=bool(asked) and not errors, latency_s=tuple(trips or asked),
+        component=name, kind="kafka", ok=bool(asked) and not errors, latency_s=tuple(acks or asked),
         errors=tuple(errors), started_at=started_at, details=details,
     )  # fmt: skip
 
 
 def _round_trips(
     admin: Any, base: dict[str, Any], topic: str | None, samples: int, warmup: int, timeout_s: float
-) -> list[float]:
+) -> tuple[list[float], list[float]]:
     from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
     from confluent_kafka.admin import NewTopic
 
@@ -134,15 +135,19 @@ def _round_trips(
         **base, "group.id": f"fea-arch-probe-{uuid.uuid4().hex[:12]}", "enable.auto.commit": False,
         "session.timeout.ms": 6000, "fetch.wait.max.ms": 500,
     })  # fmt: skip
-    times = []
+    acks: list[float] = []
+    trips: list[float] = []
     try:
         _, end = consumer.get_watermark_offsets(TopicPartition(target, 0), timeout=timeout_s)
         consumer.assign([TopicPartition(target, 0, end if end >= 0 else OFFSET_END)])
         consumer.poll(0.1)
         for i in range(warmup + samples):
             token = uuid.uuid4().bytes
+            acknowledged: list[float] = []
             begin = time.perf_counter()
-            producer.produce(target, token, partition=0)
+            producer.produce(
+                target, token, partition=0, on_delivery=lambda e, m, to=acknowledged: to.append(m.latency() or 0.0)
+            )
             producer.poll(0)
             while True:
                 left = timeout_s - (time.perf_counter() - begin)
@@ -151,15 +156,18 @@ def _round_trips(
                 message = consumer.poll(min(left, 0.5))
                 if message is not None and message.error() is None and message.value() == token:
                     break
+            took = time.perf_counter() - begin
+            producer.flush(timeout_s)
             if i >= warmup:
-                times.append(time.perf_counter() - begin)
+                trips.append(took)
+                acks += acknowledged
     finally:
         consumer.close()
         producer.flush(1.0)
         if own:
             for future in admin.delete_topics([target]).values():
                 future.exception(timeout_s)
-    return times
+    return acks, trips
 
 
 def _lag(base: dict[str, Any], group: str, meta: Any, timeout_s: float) -> int:

@@ -90,7 +90,7 @@ class KeptServer:
     def _serve(self, program: Program, ready: Future[None]) -> None:
         async def hold() -> None:
             self._loop, self._close = asyncio.get_running_loop(), asyncio.Event()
-            async with stdio_session(program, request_timeout_s=self.timeout_s) as (session, _):
+            async with stdio_session(program, longest_s=max(self.start_timeout_s, self.timeout_s)) as (session, _):
                 await asyncio.wait_for(session.initialize(), self.start_timeout_s)
                 self._session = session
                 ready.set_result(None)

@@ -193,7 +193,7 @@ def _fit_servers(data: _Points, *, delay: bool, confidence: float) -> _Fit:
     from scipy.stats import f as f_distribution
 
     top = float(data.n[-1])
-    counts = np.unique(np.round(np.geomspace(1, max(top, 1), 60)))
+    counts = np.unique(np.round(np.geomspace(1, max(top, 1), 20 if delay else 60)))
     tried: dict[float, tuple[Array, float]] = {}
 
     def attempt(c: float) -> float:

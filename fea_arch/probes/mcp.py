@@ -147,6 +147,7 @@ class _Limits:
     ) -> None:
         self.samples, self.warmup, self.calls = samples, warmup, calls
         self.start_s, self.request_s, self.settle_s = start_s, request_s, settle_s
+        self.longest_s = max(start_s, request_s)
 
 
 @contextmanager
@@ -166,7 +167,7 @@ async def _over_stdio(program: Program, limits: _Limits, found: dict[str, Any]) 
     pipes = None
     try:
         async with asyncio.timeout(limits.start_s + 60 + 4 * limits.samples * limits.request_s):
-            async with stdio_session(program, request_timeout_s=limits.request_s) as (session, pipes):
+            async with stdio_session(program, longest_s=limits.longest_s) as (session, pipes):
                 async with asyncio.timeout(limits.start_s):
                     await _initialize(session, found)
                 found["cold_start"] = time.perf_counter() - program.started
@@ -198,7 +199,7 @@ async def _over_http(url: str, headers: dict[str, str], limits: _Limits, found: 
         async with asyncio.timeout(limits.start_s + 60 + 4 * limits.samples * limits.request_s):
             begin = time.perf_counter()
             async with http_session(
-                url, headers=headers, connect_timeout_s=limits.start_s, request_timeout_s=limits.request_s
+                url, headers=headers, connect_timeout_s=limits.start_s, longest_s=limits.longest_s
             ) as session:
                 async with asyncio.timeout(limits.start_s):
                     await _initialize(session, found)

@@ -116,7 +116,7 @@ def _write_all(pipe: Any, data: bytes) -> None:
 
 
 @asynccontextmanager
-async def stdio_session(program: Program, *, request_timeout_s: float) -> AsyncIterator[tuple[Any, Pipes]]:
+async def stdio_session(program: Program, *, longest_s: float) -> AsyncIterator[tuple[Any, Pipes]]:
     """Open a session over the pipes of a running program; the caller ends the program."""
     sdk = load_sdk()
     import anyio
@@ -131,7 +131,7 @@ async def stdio_session(program: Program, *, request_timeout_s: float) -> AsyncI
         asyncio.ensure_future(pipes.outgoing(to_pipe)),
     ]
     try:
-        async with sdk.ClientSession(from_pipe, from_session, read_timeout_seconds=request_timeout_s) as session:
+        async with sdk.ClientSession(from_pipe, from_session, read_timeout_seconds=longest_s) as session:
             yield session, pipes
     finally:
         for task in tasks:
@@ -146,14 +146,14 @@ async def stdio_session(program: Program, *, request_timeout_s: float) -> AsyncI
 
 @asynccontextmanager
 async def http_session(
-    url: str, *, headers: Mapping[str, str], connect_timeout_s: float, request_timeout_s: float
+    url: str, *, headers: Mapping[str, str], connect_timeout_s: float, longest_s: float
 ) -> AsyncIterator[Any]:
     """Open a session over streamable HTTP."""
     sdk = load_sdk()
     from mcp.client import streamable_http
 
     maker = streamable_http.httpx2.AsyncClient
-    timeout = streamable_http.httpx2.Timeout(request_timeout_s, connect=connect_timeout_s)
+    timeout = streamable_http.httpx2.Timeout(longest_s, connect=connect_timeout_s)
     async with maker(headers=dict(headers), timeout=timeout) as client:
         try:
             await client.head(url)
@@ -161,6 +161,6 @@ async def http_session(
             raise ProbeError(f"no connection: {type(error).__name__}") from None
         async with (
             streamable_http.streamable_http_client(url, http_client=client) as (read, write),
-            sdk.ClientSession(read, write, read_timeout_seconds=request_timeout_s) as session,
+            sdk.ClientSession(read, write, read_timeout_seconds=longest_s) as session,
         ):
             yield session

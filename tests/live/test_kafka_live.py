@@ -59,8 +59,9 @@ def test_metadata_round_trip_and_lag(broker, monkeypatch):
     monkeypatch.setenv("KAFKA_BROKERS", address)
     found = probe_kafka(samples=5, warmup=1, round_trip=True, groups=["workers"])
     assert found.ok, found.errors
-    assert len(found.latency_s) == 5
+    assert len(found.latency_s) == len(found.details["round_trip_s"]) == 5
     assert all(0 < t < 5 for t in found.latency_s)
+    assert all(0 < t < 5 for t in found.details["round_trip_s"])
     assert found.details["topics"] == ["code-gen-events"]
     assert found.details["lag"] == {"workers": 7}
     assert 0 < found.details["metadata_s"] < 1
