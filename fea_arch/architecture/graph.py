@@ -169,6 +169,7 @@ def build_graph(arch: Architecture) -> Graph:
     breakers: list[Breaker | None] = []
     if "breaker" in rows.data or any(b.breaker is not None for b in balancers):
         breakers = [*rows.column("breaker"), *(b.breaker for b, *_ in reach)]
+        breakers = breakers if any(b is not None for b in breakers) else []
     graph = Graph(
         n=len(index),
         source=source,

@@ -14,7 +14,7 @@ import fea_arch as fa
 from fea_arch.architecture import Measurement, Provenance
 from fea_arch.errors import ModelError
 
-SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_measured_overlay(shop):
 
 @pytest.mark.parametrize("times", [[0.0, 0.0], [float("nan")], [-1.0, 2.0], [float("inf")]])
 def test_bad_measurements(shop, times):
-    with pytest.raises(ModelError, match="orders.latency_s"):
+    with pytest.raises(ModelError, match=r"orders\.latency_s"):
         shop.measured([Measurement("orders", latency_s=times)])
 
 

@@ -141,7 +141,7 @@ def test_numbers_stand_for_names():
     assert shuffled.graph.source.tolist() == [2, 2]
     assert shuffled.graph.target.tolist() == [1, 0]
     for wrong in ([0, 3], [-1, 0], [[0, 1]]):
-        with pytest.raises(ModelError, match="number of a name|not one-dimensional"):
+        with pytest.raises(ModelError, match=r"number of a name|not one-dimensional"):
             Columns.from_arrays(Dependency, {"source": np.array(wrong), "target": np.array([1, 2])}, names=names)
 
 

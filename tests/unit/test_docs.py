@@ -43,11 +43,8 @@ def test_commands_exist(page):
 
     from fea_arch.cli import program
 
-    for _, code in [
-        *blocks(page, "sh"),
-        *blocks(page, ""),
-        *([] if page.name == "commands.md" else blocks(page, "text")),
-    ]:
+    languages = ("sh", "") if page.name == "commands.md" else ("sh", "", "text")
+    for code in (code for language in languages for _, code in blocks(page, language)):
         for call in re.findall(r"^(?:.*&& )?fea-arch ([^\n|#>&]*)", code, flags=re.M):
             name, *rest = call.split()
             if name.startswith("-"):

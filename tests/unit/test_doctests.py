@@ -10,11 +10,8 @@ import pytest
 
 import fea_arch
 
-MODULES = ["fea_arch"] + sorted(
-    found.name
-    for found in pkgutil.walk_packages(fea_arch.__path__, "fea_arch.")
-    if not found.name.endswith("__main__") and ".plotting" not in found.name
-)
+FOUND = sorted(found.name for found in pkgutil.walk_packages(fea_arch.__path__, "fea_arch."))
+MODULES = ["fea_arch", *(name for name in FOUND if not name.endswith("__main__"))]
 
 
 @pytest.mark.parametrize("name", MODULES)

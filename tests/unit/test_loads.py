@@ -66,8 +66,9 @@ def test_recorded_is_linear_and_constant_outside():
         ([0], [-1]),
         ([0], [math.inf]),
         ([math.nan, 1], [1, 1]),
-    ]
-    + [("ab", "cd"), (None, None)],
+        ("ab", "cd"),
+        (None, None),
+    ],
 )
 def test_bad_records(times, factors):
     with pytest.raises(ModelError):
