@@ -77,8 +77,19 @@ def simulate(
 
     Notes
     -----
-    Own service first, then the calls: those without a stage one after the other, then stage by stage. Requests are
-    served in the order of arrival. ``network_latency_s`` is spent half on the way there and half on the way back.
+    Own service first, then the calls: those without a stage one after the other, then stage by stage; repeated calls of
+    one dependency follow one another. A blocking component holds its worker until the answer. A stage waits for all its
+    calls, then a request with a failed required call fails. Requests are served in the order of arrival.
+    ``network_latency_s`` is spent half on the way there and half on the way back.
+
+    Service times: deterministic, gamma (scv below 1), exponential, hyperexponential with balanced means (above 1).
+    ``usl``, ``tabulated`` and ``memory`` are processor sharing at the measured speed among those in service. The part
+    ``cpu_s`` of a service on a host is processor sharing among all its components; the rest is a delay.
+
+    A time-out starts when the call is sent; the callee works on unless ``cancel_on_timeout``. Retries wait an
+    exponential time of mean ``backoff_s``. A retry budget is a bucket of at most ten retries, a rate limit a bucket of one
+    second; breakers look at ten parts of their window and reject without a retry. A full outage fails what is inside.
+    The periods of the architecture are not simulated: give them as ``load``.
 
     Examples
     --------

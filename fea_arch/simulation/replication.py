@@ -74,6 +74,7 @@ def _fresh(plan: Plan, job: Run, rng: np.random.Generator) -> Memory:
         times.append(time)
         codes.append(np.full(time.size, (kind << shift) | row, np.int64))
 
+    at(job.warm_up_s, k.E_WARM, 0)  # first, so that it comes before requests of the same instant
     for load in range(loads):
         if users[load] > 0:
             at(a["load_f"][load, k.L_THINK] * rng.standard_exponential(users[load]), k.E_THINK, load)
@@ -82,7 +83,6 @@ def _fresh(plan: Plan, job: Run, rng: np.random.Generator) -> Memory:
     for o in range(len(job.outage)):
         at(job.outage_f[o, k.O_START], k.E_OUTAGE, o)
         at(job.outage_f[o, k.O_END], k.E_OUTAGE_END, o)
-    at(job.warm_up_s, k.E_WARM, 0)
     rows = 0
     if job.series_dt_s > 0:
         rows = int(np.floor(job.duration_s / job.series_dt_s * (1 + 1e-12))) + 1

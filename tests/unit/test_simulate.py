@@ -50,7 +50,11 @@ def test_blocking_holds_the_server_and_an_event_loop_does_not():
 
 def test_asynchronous_calls_load_the_callee_but_nobody_waits():
     r = fa.simulate(
-        arch_of(FRONT, fa.Component("b", service_time_s=1.0, law="delay"), calls=[fa.Dependency("front", "b", calls=2.5, mode="async")]),
+        arch_of(
+            FRONT,
+            fa.Component("b", service_time_s=1.0, law="delay"),
+            calls=[fa.Dependency("front", "b", calls=2.5, mode="async")],
+        ),
         duration_s=100,
     )
     assert r.throughput_per_s[1] == pytest.approx(125, rel=0.03)
@@ -237,6 +241,36 @@ def test_interruption_returns_what_was_done(monkeypatch):
     assert r.replications == 1
     assert r.throughput_per_s[0] == pytest.approx(50, rel=0.1)
     check_books(r)
+
+
+def test_compiled_and_interpreted_agree(monkeypatch):
+    from fea_arch.simulation import replication
+
+    components = [
+        fa.Component("a", servers=2, service_scv=0.5),
+        fa.Component("b", law="usl", usl_sigma=0.1, servers=5),
+        fa.Component("c", cpu_s=0.005, host="h", memory_per_request_bytes=1e6, memory_limit_bytes=3e6),
+    ]
+    calls = [
+        fa.Dependency("a", "b", stage=1, timeout_s=0.03, retries=1, breaker=fa.Breaker(open_s=0.5)),
+        fa.Dependency("a", "c", stage=1, cancel_on_timeout=True, timeout_s=0.02, required=False),
+    ]
+    loads = [fa.Load("a", rate_per_s=70, arrival_scv=3.0)]
+    arch = arch_of(*components, calls=calls, loads=loads, hosts=[fa.Host("h", cpus=0.5)])
+    fast = fa.simulate(arch, duration_s=5, replications=1, load=fa.Periodic(5.0))
+    monkeypatch.setattr(replication, "run", replication.run.py_func)
+    slow = fa.simulate(arch, duration_s=5, replications=1, load=fa.Periodic(5.0))
+    assert fast.events == slow.events
+    np.testing.assert_allclose(fast.in_flight, slow.in_flight, rtol=1e-12)
+    np.testing.assert_array_equal(fast.kills, slow.kills)
+
+
+def test_users_without_think_time_are_counted_from_the_start():
+    r = fa.simulate(arch_of(fa.Component("a"), loads=[fa.Load("a", users=3)]), duration_s=20, warm_up_s=0.0)
+    check_books(r)
+    assert r.inside.sum() == 3 * r.replications
+    assert r.utilisation[0] == pytest.approx(1.0)
+    assert r.in_flight[0] == pytest.approx(3.0)
 
 
 @st.composite

@@ -188,7 +188,7 @@ def test_tabulated_law_is_its_birth_death_chain():
 
 
 def test_memory_pressure_and_kills_are_their_markov_chain():
-    # X(n) = min(n, c)/S, falling linearly over the last fifth of the headroom; the request that reaches the limit empties
+    # X(n) = min(n, c)/S, falling linearly over the last fifth of the headroom; reaching the limit empties
     # the replica, which is back at once
     c, s, room, rate = 2, 0.01, 12, 170.0
     n = np.arange(1, room)
@@ -314,9 +314,7 @@ def test_against_ciw_on_an_open_network():
     q = ciw.Simulation(network)
     q.simulate_until_max_time(250)
     records = [r for r in q.get_all_records() if r.arrival_date > 25]
-    theirs = [
-        np.mean([r.exit_date - r.arrival_date for r in records if r.node == node]) for node in (1, 2, 3)
-    ]
+    theirs = [np.mean([r.exit_date - r.arrival_date for r in records if r.node == node]) for node in (1, 2, 3)]
     arch = fa.Architecture(
         name="open",
         components=[fa.Component(n, service_time_s=1 / mu, servers=c) for n in "abc"],
