@@ -87,7 +87,7 @@ def simulate(
     ``cpu_s`` of a service on a host is processor sharing among all its components; the rest is a delay.
 
     A time-out starts when the call is sent; the callee works on unless ``cancel_on_timeout``. Retries wait an
-    exponential time of mean ``backoff_s``. A retry budget is a bucket of at most ten retries, a rate limit a bucket of one
+    exponential time of mean ``backoff_s``. A retry budget is a bucket of ten retries, a rate limit a bucket of one
     second; breakers look at ten parts of their window and reject without a retry. A full outage fails what is inside.
     The periods of the architecture are not simulated: give them as ``load``.
 
