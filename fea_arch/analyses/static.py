@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.architecture import Architecture, require_valid
-from fea_arch.errors import ModelError, UnstableLoadError
+from fea_arch.errors import ConvergenceError, ModelError, UnstableLoadError
 from fea_arch.results.static import StaticResult
 from fea_arch.solvers.closed import schweitzer, solve_closed_single
 from fea_arch.solvers.network import Network, build_network
@@ -131,8 +131,8 @@ def largest_load_factor(network: Network, external: Array, *, at_most: float = 1
     def fails(factor: float) -> int:
         try:
             return solve_network(network, external, load_factor=factor, tol=1e-8).limiting
-        except ModelError:
-            return -1
+        except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
+            return int(np.argmax(error.partial.utilisation))
 
     low, high, culprit = 0.0, 1.0, -1
     while (found := fails(high)) < 0:

@@ -191,7 +191,7 @@ def sweep_response(
     rate_first: Any,
     rates: Any,
     arrival_scv: Any,
-    wait_scale: Any,
+    wait_fixed: Any,
     admit_limit: Any,
     hold: Any,
     hold_scv: Any,
@@ -357,7 +357,7 @@ def sweep_response(
                     rho = load / c
                     utilisation[i] = rho
                     if rho >= _FULL:  # go on: bounded pools of callers may still bring it back below
-                        if unstable < 0:
+                        if unstable < 0 and not (wait_fixed[i] == wait_fixed[i]):
                             unstable = i
                         rho = _FULL
                         load = rho * c
@@ -379,10 +379,13 @@ def sweep_response(
                             if pooled > 0.0
                             else 1.0
                         )
-                    factor *= wait_scale[i]
                     theta *= factor
                     w = pw * theta
                     w_var = pw * (2.0 - pw) * theta * theta
+                    if wait_fixed[i] == wait_fixed[i]:  # bounded pools decide: keep the shape, take their mean
+                        w = wait_fixed[i]
+                        busy = min(max(pw, 0.02), 1.0)
+                        w_var = w * w * (2.0 / busy - 1.0)
                 wait[i] = w
                 admitted[i] = admit_limit[i] * (1.0 - block)
                 success[i] = admitted[i] * good

@@ -29,6 +29,8 @@ class Network:
     ----------
     order, start : (n,), (n_strong + 1,) int64
         Components, callees first, and where each strong component begins.
+    position : (n,) int64
+        Place of each component in ``order``.
     edge : (n_edges,) int64
         Row of ``arch.graph`` behind each sorted edge.
     ptr, target, source : CSR of the out-edges.
@@ -44,6 +46,7 @@ class Network:
     arch: Architecture
     n: int
     order: Index
+    position: Index
     start: Index
     edge: Index
     ptr: Index
@@ -98,6 +101,8 @@ def build_network(arch: Architecture) -> Network:
     in_ptr = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(target, minlength=n), out=in_ptr[1:])
     order, start = strong_components(ptr, np.ascontiguousarray(target))
+    position = np.empty(n, np.int64)
+    position[order] = np.arange(n)
     law_name = columns.column("law")
     servers = np.ascontiguousarray(columns.column("servers"), np.int64).copy()
     law = np.zeros(n, np.int64)
@@ -138,6 +143,7 @@ def build_network(arch: Architecture) -> Network:
         arch=arch,
         n=n,
         order=order,
+        position=position,
         start=start,
         edge=flat(edge, np.int64),
         ptr=ptr,

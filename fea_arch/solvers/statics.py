@@ -13,10 +13,10 @@ import numpy as np
 
 from fea_arch.errors import ConvergenceError
 from fea_arch.kernels.erlang import erlang_c
-from fea_arch.kernels.finite_source import finite_source
 from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
 from fea_arch.solvers.network import Array, Network
+from fea_arch.solvers.pools import pool_waits, tight_pools
 
 __all__ = ["NetworkState", "solve_network"]
 
@@ -41,7 +41,7 @@ class NetworkState:
     variance: Array
     success: Array
     utilisation: Array
-    wait_scale: Array
+    wait_fixed: Array
     edge_time: Array
     edge_attempts: Array
     edge_fail: Array
@@ -68,7 +68,7 @@ def _fresh(network: Network, external: Array, load_factor: float) -> NetworkStat
         variance=np.zeros(n),
         success=np.ones(n),
         utilisation=np.zeros(n),
-        wait_scale=np.ones(n),
+        wait_fixed=np.full(n, np.nan),
         edge_time=np.zeros(m),
         edge_attempts=np.ones(m),
         edge_fail=np.zeros(m),
@@ -119,7 +119,7 @@ def solve_network(
     admit_limit = np.where(dead, 0.0, 1.0)
     state.admitted = admit_limit.copy()
     in_source = network.source[network.in_edge]
-    plain = (network.law == 0) & (network.places < 0)
+    pooled = bool((network.blocking[network.source] & network.sync).any())
     change = np.inf
     for sweep in range(1, max_sweeps + 1):
         state.sweeps = sweep
@@ -149,6 +149,8 @@ def solve_network(
         before = state.response.copy()
         old_admitted, old_attempts = state.admitted.copy(), state.edge_attempts.copy()
         unstable, cycle = _respond(network, state, admit_limit)
+        if feedback and pooled and unstable < network.n:
+            unstable, cycle = _pool(network, state, admit_limit, unstable, cycle)
         state.limiting = unstable
         if unstable >= 0 and (not feedback or network.sync.sum() == 0):
             return state
@@ -159,28 +161,6 @@ def solve_network(
             if change == 0.0:
                 break
             continue
-        if network.blocking.any() and network.sync.any():
-            change = max(
-                change,
-                finite_source(
-                    network.in_ptr,
-                    network.in_edge,
-                    network.source,
-                    state.calls,
-                    network.sync,
-                    state.edge_attempts,
-                    state.arrivals,
-                    state.admitted,
-                    network.servers,
-                    network.replicas,
-                    network.blocking,
-                    plain,
-                    state.hold,
-                    state.wait,
-                    state.response,
-                    state.wait_scale,
-                ),
-            )
         change = max(change, _rebalance(network, state))
         if change <= tol:
             break
@@ -222,6 +202,20 @@ def _relative(new: Array, old: Array) -> float:
     return float((np.abs(new - old) / np.maximum(np.abs(new), 1e-12)).max(initial=0.0))
 
 
+def _pool(network: Network, state: NetworkState, admit_limit: Array, unstable: int, cycle: float) -> tuple[int, float]:
+    """Replace the waits of components that feel bounded pools and sweep again."""
+    flow = state.arrivals * state.admitted
+    state.wait_fixed[:] = np.nan
+    tight = tight_pools(network, flow, state.hold, state.wait)
+    if not tight:
+        return unstable, cycle
+    found = pool_waits(network, flow, state.service, state.hold, state.hold_scv, state.wait, tight)
+    if found.limiting >= 0:
+        return found.limiting, cycle
+    state.wait_fixed[:] = found.wait
+    return _respond(network, state, admit_limit)
+
+
 def _respond(network: Network, state: NetworkState, admit_limit: Array) -> tuple[int, float]:
     unstable, cycle = sweep_response(
         network.order,
@@ -249,7 +243,7 @@ def _respond(network: Network, state: NetworkState, admit_limit: Array) -> tuple
         network.rate_first,
         network.rates,
         network.arrival_scv,
-        state.wait_scale,
+        state.wait_fixed,
         admit_limit,
         state.hold,
         state.hold_scv,

@@ -1,0 +1,184 @@
+"""Bounded worker pools in an open network: waits where callers are held by their callees.
+
+A component whose workers block is a subsystem with at most ``pool`` requests inside. Its callees see a bounded
+population and its own queue sees a completion rate ``X(n)`` that falls behind as the callees fill up: both sides of the
+same congestion. The subsystem is solved for every number of busy workers (flow equivalence), the queue in front of it
+is the birth-death chain of those rates, and Little's law on the numbers inside gives the wait at every component.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fea_arch.errors import ModelError
+from fea_arch.kernels.erlang import erlang_c
+from fea_arch.solvers.network import Array, Network
+from fea_arch.solvers.product_form import Inner, Station, edges_of, flow_equivalent, spread_number, with_background
+
+__all__ = ["PoolWaits", "pool_waits", "tight_pools"]
+
+#: Largest pool that is solved as a subsystem; beyond it the bound is not felt.
+_LARGEST_POOL = 400
+
+#: Probability of a full pool from which an inner pool counts as binding.
+BINDING = 0.1
+
+
+def _erlang_c(servers: int, load: float) -> float:
+    out = np.empty(1)
+    erlang_c(np.array([servers]), np.array([load]), out)
+    return float(out[0])
+
+
+@dataclass(eq=False)
+class PoolWaits:
+    """Waits that bounded pools impose, (n,) float64 with NaN where the open model holds; ``limiting`` or -1."""
+
+    wait: Array
+    limiting: int = -1
+
+
+def tight_pools(network: Network, flow: Array, hold: Array, wait: Array) -> list[int]:
+    """Return the blocking components whose pool is felt: callees first."""
+    out = []
+    number = flow * (hold + wait)
+    for i in network.order.tolist():
+        if not network.blocking[i] or flow[i] <= 0 or network.law[i] != 0 or network.places[i] >= 0:
+            continue
+        calls = [e for e in edges_of(network, i) if network.sync[e] and network.calls[e] > 0]
+        pool = int(network.servers[i])
+        if not calls or pool > _LARGEST_POOL or any(network.target[e] == i for e in calls):
+            continue
+        inside = flow[i] * hold[i] / network.replicas[i]
+        below = [number[network.target[e]] for e in calls]
+        crowd = max(inside, max(below, default=0.0)) if np.isfinite(inside) else np.inf
+        if crowd + 3.0 * np.sqrt(crowd * (crowd + 1.0)) > 0.5 * pool:
+            out.append(i)
+    return out
+
+
+def pool_waits(
+    network: Network, flow: Array, service: Array, hold: Array, hold_scv: Array, open_wait: Array, tight: list[int]
+) -> PoolWaits:
+    """Solve the pools of ``tight`` components and return the waits of all that they touch.
+
+    Parameters
+    ----------
+    network : Network
+    flow : (n,) float64
+        Throughput [1/s].
+    service, hold, hold_scv, open_wait : (n,) float64
+        Service and holding time [s], squared coefficient of variation of the latter [1], wait of the open model [s].
+    tight : list of int
+        From :func:`tight_pools`.
+    """
+    members = set(tight)
+    arriving = _open_flow(network, flow, members)
+    number = np.zeros(network.n)
+    touched = np.zeros(network.n, bool)
+    whole: dict[int, tuple[Array, Inner]] = {}
+    try:
+        for i in tight:  # inner pools that bind, or that nobody else shares anything with, are one station each
+            pool = int(network.servers[i])
+            needed = flow[i] * hold[i] / network.replicas[i]
+            binds = needed >= pool or _erlang_c(pool, needed) > BINDING
+            if binds or _exclusive(network, i, flow, arriving):
+                rates, inner = flow_equivalent(network, i, whole, service, flow=flow, share=1.0 / network.replicas[i])
+                whole[i] = _all_replicas(rates, inner, int(network.replicas[i]))
+        for i in tight:
+            if arriving[i] <= 1e-9 * flow[i]:
+                continue  # all its requests come from inside an outer pool, which holds them all
+            share = 1.0 / network.replicas[i]
+            rates, inner = (
+                whole[i]
+                if i in whole
+                else _all_replicas(
+                    *flow_equivalent(network, i, whole, service, flow=flow, share=share), int(network.replicas[i])
+                )
+            )
+            pool = rates.size
+            aside = flow[i] - arriving[i]
+            if aside > 1e-9 * flow[i]:
+                rates = with_background(rates, float(aside), pool)
+            if arriving[i] >= rates[-1] * (1.0 - 1e-9):
+                return PoolWaits(np.full(network.n, np.nan), limiting=i)
+            weight, queue = _distribution(float(arriving[i]), rates)
+            # with all workers busy this share of the holding time is spent in queues, which pile up as in M/M/c
+            waiting_share = min(max(1.0 - rates[-1] / (pool * rates[0]), 0.0), 1.0)
+            scv = waiting_share + (1.0 - waiting_share) * hold_scv[i]
+            number[i] += queue * (1.0 + scv) / 2.0
+            touched[i] = True
+            station = Station(1.0, rates, component=i, inner=inner, pool=pool)
+            for component, values in spread_number(station, np.arange(pool + 1)).items():
+                number[component] += float(weight @ values)
+                touched[component] = True
+    except ModelError:  # a cycle of synchronous calls: the open model stands
+        return PoolWaits(np.full(network.n, np.nan))
+    wait = np.full(network.n, np.nan)
+    for k in np.flatnonzero(touched & (flow > 0)).tolist():
+        if k not in members:
+            number[k] += arriving[k] * (open_wait[k] + service[k])
+        found = number[k] / flow[k] - service[k]
+        if k not in members and arriving[k] < 0.5 * flow[k]:
+            found *= (1.0 + network.scv[k]) / 2.0
+        wait[k] = max(found, 0.0)
+    return PoolWaits(wait)
+
+
+def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:
+    """Return whether everything below a component is reached through it alone."""
+    below: set[int] = set()
+    stack = [i]
+    while stack:
+        for e in edges_of(network, stack.pop()):
+            j = int(network.target[e])
+            if network.sync[e] and j not in below:
+                below.add(j)
+                stack.append(j)
+    if i in below:
+        return False
+    for j in below:
+        if arriving[j] > 1e-9 * flow[j]:
+            return False
+        callers = network.source[network.in_edge[network.in_ptr[j] : network.in_ptr[j + 1]]]
+        if any(int(c) not in below and int(c) != i and flow[c] > 0 for c in callers):
+            return False
+    return True
+
+
+def _all_replicas(rates: Array, inner: Inner, replicas: int) -> tuple[Array, Inner]:
+    """Put the pools of identical replicas side by side: ``n`` requests are spread evenly."""
+    if replicas == 1:
+        return rates, inner
+    n = np.arange(1, rates.size * replicas + 1) / replicas
+    grid = np.arange(rates.size + 1)
+    total = replicas * np.interp(n, grid, np.concatenate([[0.0], rates]))
+    whole = np.concatenate([[0.0], n])
+    return total, Inner({k: replicas * np.interp(whole, grid, table) for k, table in inner.number.items()})
+
+
+def _open_flow(network: Network, flow: Array, tight: set[int]) -> Array:
+    """Return the part of each component's flow that does not arrive from inside a tight pool."""
+    inside = np.zeros(network.n)  # flow that arrives through a pool
+    for i in reversed(network.order.tolist()):
+        own = flow[i] if i in tight else inside[i]
+        if own <= 0:
+            continue
+        for e in edges_of(network, i):
+            if network.sync[e]:
+                inside[network.target[e]] += own * network.calls[e]
+    return np.asarray(np.maximum(flow - inside, 0.0))
+
+
+def _distribution(arrivals: float, rates: Array) -> tuple[Array, float]:
+    """Return ``p(0 .. pool)`` with the whole tail at ``pool``, and the mean number waiting beyond it."""
+    logs = np.concatenate([[0.0], np.cumsum(np.log(arrivals) - np.log(rates))])
+    weight = np.exp(logs - logs.max())
+    x = arrivals / rates[-1]
+    tail = weight[-1] * x / (1.0 - x)
+    queue = weight[-1] * x / (1.0 - x) ** 2
+    total = weight.sum() + tail
+    weight[-1] += tail
+    return weight / total, float(queue / total)
