@@ -1,8 +1,8 @@
 """Take commands and printed output out of the README, so that neither can drift from what is tested.
 
-    readme_commands.py README.md N               print the N-th line of all ``sh`` blocks (from 1)
-    readme_commands.py README.md --compare FILE  compare the first ``text`` block with a real output
-    readme_commands.py README.md --write FILE    put a real output into the first ``text`` block
+readme_commands.py README.md N               print the N-th line of all ``sh`` blocks (from 1)
+readme_commands.py README.md --compare FILE  compare the first ``text`` block with a real output
+readme_commands.py README.md --write FILE    put a real output into the first ``text`` block
 """
 
 from __future__ import annotations
