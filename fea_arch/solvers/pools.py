@@ -105,10 +105,7 @@ def pool_waits(
             if arriving[i] >= rates[-1] * (1.0 - 1e-9):
                 return PoolWaits(np.full(network.n, np.nan), limiting=i)
             weight, queue = _distribution(float(arriving[i]), rates)
-            # with all workers busy this share of the holding time is spent in queues, which pile up as in M/M/c
-            waiting_share = min(max(1.0 - rates[-1] / (pool * rates[0]), 0.0), 1.0)
-            scv = waiting_share + (1.0 - waiting_share) * hold_scv[i]
-            number[i] += queue * (1.0 + scv) / 2.0
+            number[i] += queue * _variability(rates, float(hold_scv[i]))
             touched[i] = True
             station = Station(1.0, rates, component=i, inner=inner, pool=pool)
             for component, values in spread_number(station, np.arange(pool + 1)).items():
@@ -121,10 +118,22 @@ def pool_waits(
         if k not in members:
             number[k] += arriving[k] * (open_wait[k] + service[k])
         found = number[k] / flow[k] - service[k]
-        if k not in members and arriving[k] < 0.5 * flow[k]:
+        if k in whole and arriving[k] <= 1e-9 * flow[k]:
+            found *= _variability(whole[k][0], float(hold_scv[k]))
+        elif k not in members and arriving[k] < 0.5 * flow[k]:
             found *= (1.0 + network.scv[k]) / 2.0
         wait[k] = max(found, 0.0)
     return PoolWaits(wait)
+
+
+def _variability(rates: Array, hold_scv: float) -> float:
+    """Return the Allen-Cunneen factor of the queue in front of a pool.
+
+    With all workers busy a share of the holding time is spent in queues, which pile up as in M/M/c; only the rest
+    has the smaller variability of a sum of stages.
+    """
+    waiting_share = min(max(1.0 - rates[-1] / (rates.size * rates[0]), 0.0), 1.0)
+    return (1.0 + waiting_share + (1.0 - waiting_share) * hold_scv) / 2.0
 
 
 def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:

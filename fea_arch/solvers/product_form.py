@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.solvers.network import Array, Network
+from fea_arch.solvers.network import Array, Index, Network
 
 __all__ = ["Closed", "Inner", "Station", "collect_stations", "flow_equivalent", "spread_number", "with_background"]
 
@@ -112,7 +112,7 @@ class Closed:
         return out
 
 
-def spread_number(station: Station, count: Array) -> dict[int, Array]:
+def spread_number(station: Station, count: Index) -> dict[int, Array]:
     """Return, by component, the mean number behind a station that holds ``count`` requests, (k,) int."""
     if station.inner is None:
         return {station.component: count.astype(float)}
@@ -264,6 +264,8 @@ def flow_equivalent(
             background = float(flow[station.component]) - float(flow[i]) * share * through.get(station.component, 0.0)
             if background > 1e-9 * flow[station.component]:
                 station.rates = with_background(station.rates, background, pool)
-    closed = Closed([Station(1.0, np.empty(0), delay=float(service[i]) + latency[0], component=i), *stations], pool)
+    own_work = Station(1.0, np.empty(0), delay=float(service[i]), component=i)
+    network_time = [Station(1.0, np.empty(0), delay=latency[0])] if latency[0] > 0 else []
+    closed = Closed([own_work, *network_time, *stations], pool)
     own = closed.numbers()
     return closed.throughput(), Inner(own)

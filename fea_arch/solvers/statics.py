@@ -15,7 +15,7 @@ from fea_arch.errors import ConvergenceError
 from fea_arch.kernels.erlang import erlang_c
 from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
-from fea_arch.solvers.network import Array, Network
+from fea_arch.solvers.network import Array, Index, Network
 from fea_arch.solvers.pools import pool_waits, tight_pools
 
 __all__ = ["NetworkState", "solve_network"]
@@ -42,6 +42,7 @@ class NetworkState:
     success: Array
     utilisation: Array
     wait_fixed: Array
+    wait_shared: Array
     edge_time: Array
     edge_attempts: Array
     edge_fail: Array
@@ -69,6 +70,7 @@ def _fresh(network: Network, external: Array, load_factor: float) -> NetworkStat
         success=np.ones(n),
         utilisation=np.zeros(n),
         wait_fixed=np.full(n, np.nan),
+        wait_shared=np.full(n, np.nan),
         edge_time=np.zeros(m),
         edge_attempts=np.ones(m),
         edge_fail=np.zeros(m),
@@ -148,6 +150,8 @@ def solve_network(
             return state
         before = state.response.copy()
         old_admitted, old_attempts = state.admitted.copy(), state.edge_attempts.copy()
+        if not pooled:
+            state.wait_fixed[:] = state.wait_shared
         unstable, cycle = _respond(network, state, admit_limit)
         if feedback and pooled and unstable < network.n:
             unstable, cycle = _pool(network, state, admit_limit, unstable, cycle)
@@ -205,14 +209,14 @@ def _relative(new: Array, old: Array) -> float:
 def _pool(network: Network, state: NetworkState, admit_limit: Array, unstable: int, cycle: float) -> tuple[int, float]:
     """Replace the waits of components that feel bounded pools and sweep again."""
     flow = state.arrivals * state.admitted
-    state.wait_fixed[:] = np.nan
+    state.wait_fixed[:] = state.wait_shared
     tight = tight_pools(network, flow, state.hold, state.wait)
     if not tight:
         return unstable, cycle
     found = pool_waits(network, flow, state.service, state.hold, state.hold_scv, state.wait, tight)
     if found.limiting >= 0:
         return found.limiting, cycle
-    state.wait_fixed[:] = found.wait
+    state.wait_fixed[:] = np.where(np.isnan(found.wait), state.wait_shared, found.wait)
     return _respond(network, state, admit_limit)
 
 
@@ -287,24 +291,63 @@ def _share_host(network: Network, state: NetworkState) -> float:
 
 
 def _rebalance(network: Network, state: NetworkState) -> float:
-    """Split the calls of least-outstanding balancers so that all targets hold the same number (compatibility)."""
+    """Split the calls of least-outstanding balancers and give their targets the wait of a common queue.
+
+    Compatibility wants equal numbers in flight; nearly idle targets tie and are drawn evenly, saturated ones take what
+    they can serve. The blend is fitted to event simulations of unequal pairs and triples.
+    """
     edges = np.flatnonzero(network.policy == 3)
     if not edges.size:
         return 0.0
     worst = 0.0
+    state.wait_shared[:] = np.nan
+    flow = state.arrivals * state.admitted
     for group in np.unique(network.group[edges]):
         member = edges[network.group[edges] == group]
         target = network.target[member]
         total = network.calls[member].sum()
-        slots = network.servers[target] * network.replicas[target]
-        residence = state.wait[target] + state.hold[target]
-        with np.errstate(divide="ignore"):
-            weight = np.where(network.available[target], slots / np.maximum(residence * slots, 1e-300), 0.0)
-        new = total * weight / weight.sum() if weight.sum() > 0 else network.calls[member]
-        step = 0.5 * (new - state.calls[member])
+        hold = np.maximum(state.hold[target], 1e-300)
+        power = network.servers[target] * network.replicas[target] / hold
+        rho = min(float(flow[target].sum() / power.sum()), 1.0)
+        crowd = float((flow[target] * hold).mean())
+        on = network.available[target].astype(float)
+        even = on * hold ** -(crowd / (crowd + 0.7))  # idle targets tie, busy ones hold equal numbers
+        full = on * power  # saturated ones take what they can serve
+        if even.sum() <= 0:
+            continue
+        new = total * ((1.0 - rho**2) * even / even.sum() + rho**2 * full / full.sum())
+        through = flow[network.source[member]] * state.calls[member] * state.edge_attempts[member]
+        step = (0.5 if state.sweeps < 50 else 0.2) * (new - state.calls[member])
         state.calls[member] += step
         worst = max(worst, float(np.abs(step).max()) / total)
+        if target.size > 1 and (network.law[target] == 0).all() and (through >= 0.99 * flow[target]).all():
+            shared = _common_wait(network, state, target, flow[target])
+            worst = max(worst, _relative(shared, state.wait[target]) if np.isfinite(shared).all() else 0.0)
+            state.wait_shared[target] = shared
     return worst
+
+
+def _common_wait(network: Network, state: NetworkState, target: Index, flow: Array) -> Array:
+    """Return the wait of targets that share the least-outstanding queue: the pool plus what cannot be shared."""
+    slots = network.servers[target] * network.replicas[target]
+    total, hold = float(flow.sum()), state.hold[target]
+    mean = float(flow @ hold) / max(total, 1e-300)
+    servers, load = int(slots.sum()), total * mean
+    if total <= 0 or load >= servers:
+        return np.full(target.size, np.nan)
+    queue = np.zeros(1 + target.size)
+    erlang_c(
+        np.concatenate([[servers], slots]).astype(np.int64),
+        np.concatenate([[load], np.minimum(load / servers, 1 - 1e-9) * slots]),
+        queue,
+    )
+    rho = load / servers
+    pooled = queue[0] * mean / (servers * (1.0 - rho))
+    apart = float((queue[1:] / slots).mean()) * mean / (1.0 - rho)
+    each, count = float(slots.mean()), target.size
+    gap = 0.21 * count**-0.6 * each**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (count - 2))
+    scv = float(flow @ state.hold_scv[target]) / total
+    return np.full(target.size, (pooled + (apart - pooled) * gap) * (1.0 + scv) / 2.0)
 
 
 def _loop_culprit(network: Network, state: NetworkState) -> int:
