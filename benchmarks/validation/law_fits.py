@@ -99,7 +99,7 @@ def evaluate(name: str, case: str, points: list[Point], law: str | None) -> dict
     error = predicted / np.array([x for _, x in rest]) - 1
     whole = fit_law(points, law)
     return {
-        "set": name, "case": case, "law": fit.law,
+        "set": name, "case": case, "law": fit.law, "knee": fit.knee,
         "fitted_to": [n for n, _ in known], "predicted": [n for n, _ in rest],
         "errors": error.tolist(), "mean_abs": float(np.abs(error).mean()), "max_abs": float(np.abs(error).max()),
         "fit_of_all": whole.relative_error, "law_of_all": whole.law,
@@ -130,6 +130,17 @@ def main() -> None:
                 f"{name:<22}{len(group):>6}{law:>6}{len(errors):>8}{np.median(errors):>14.1%}{errors.mean():>12.1%}"
                 f"{errors.max():>13.1%}{fit:>17.1%}"
             )
+    print("\nM/M/c where the fitted points show the knee, and where they do not (capacity is a lower bound)")
+    for name in dict.fromkeys(r["set"] for r in results):
+        for knee in (True, False):
+            group = [r for r in results if r["set"] == name and r["asked"] == "mmc" and r["knee"] is knee]
+            if group:
+                errors = np.abs(np.concatenate([r["errors"] for r in group]))  # type: ignore[arg-type]
+                word = "knee" if knee else "none"
+                print(
+                    f"{name:<22}{len(group):>6}{word:>6}{len(errors):>8}{np.median(errors):>14.1%}{errors.mean():>12.1%}"
+                    f"{errors.max():>13.1%}"
+                )
     print("\nWorst cases")
     for r in sorted(results, key=lambda r: -float(r["max_abs"]))[:8]:  # type: ignore[arg-type]
         print(f"  {r['set']:<22}{r['asked']:<5}{float(r['max_abs']):>8.0%}  {r['case']} (fitted to {r['fitted_to']})")  # type: ignore[arg-type]

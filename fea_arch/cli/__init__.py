@@ -24,6 +24,8 @@ FINE, BELOW_THE_BAR, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 COMMANDS: dict[str, str] = {
     "check": "Check a description and say which parts run.",
     "static": "Answer how the system stands under its load.",
+    "measure": "Probe what a configuration names and write a measured architecture.",
+    "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
     "schema": "Print the JSON Schema of a document.",
     "warm-up": "Compile the kernels once, so that later calls are quick.",
 }

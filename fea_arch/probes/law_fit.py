@@ -98,6 +98,15 @@ class LawFit:
         return float(self.concurrency[0]), float(self.concurrency[-1])
 
     @property
+    def knee(self) -> bool:
+        """Whether the data show where throughput stops to grow; if not, the capacity is a lower bound."""
+        if self.law == "mmc":
+            return self.intervals["servers"][1] < float("inf")
+        if self.law == "usl":
+            return self.intervals["usl_sigma"][0] > 0 or self.intervals["usl_kappa"][0] > 0
+        return bool(self.throughput_per_s.argmax() < len(self.throughput_per_s) - 1)
+
+    @property
     def capacity_per_s(self) -> float:
         """Largest throughput of the law [1/s]; infinite for a USL without contention or coherency."""
         if self.law == "mmc":
@@ -167,6 +176,7 @@ class LawFit:
             "r_squared": self.r_squared,
             "aicc": self.aicc,
             "reason": self.reason,
+            "knee": self.knee,
             "concurrency": self.concurrency.tolist(),
             "throughput_per_s": self.throughput_per_s.tolist(),
             "little_error": self.little_error,
@@ -178,7 +188,8 @@ class LawFit:
             low, high = self.intervals[name]
             rows.append(f"  {name} = {value:.4g}  [{low:.4g}, {high:.4g}] ({self.confidence:.0%})")
         rows.append(f"  relative error {self.relative_error:.2%}, R^2 {self.r_squared:.4f}, AICc {self.aicc:.1f}")
+        bound = "capacity" if self.knee else "no knee seen: capacity of at least"
         rows.append(
-            f"  measured for {self.range[0]:g} to {self.range[1]:g} in flight, capacity {self.capacity_per_s:.4g}/s"
+            f"  measured for {self.range[0]:g} to {self.range[1]:g} in flight, {bound} {self.capacity_per_s:.4g}/s"
         )
         return "\n".join(rows)

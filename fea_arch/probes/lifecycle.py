@@ -174,12 +174,9 @@ class Program:
 
     def resident_bytes(self, *, alone: bool = False) -> float | None:
         """Return the resident memory of the tree (or of its root alone), cheaply; None where the system hides it."""
-        pages, known = 0, False
-        for pid in [self.pid] if alone else _group(self.pid):
-            with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/statm", "rb") as file:
-                pages += int(file.read(128).split()[1])
-                known = True
-        return float(pages * os.sysconf("SC_PAGE_SIZE")) if known and pages else None
+        found = [_exact_bytes(pid) for pid in ([self.pid] if alone else _group(self.pid))]
+        known = [size for size in found if size is not None]
+        return float(sum(known)) if sum(known) else None
 
     def tree(self) -> Tree:
         """Measure the process tree.
@@ -253,6 +250,15 @@ class Program:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _exact_bytes(pid: int) -> int | None:
+    # statm lags behind by some dozen pages for each processor, which is all that a small tool ever has
+    with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+        for line in file.read(4096).splitlines():
+            if line.startswith(b"Rss:"):
+                return int(line.split()[1]) * 1024
+    return None
 
 
 def _pidfd(pid: int) -> int | None:

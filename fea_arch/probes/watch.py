@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fea_arch.architecture.health import Health, health
 from fea_arch.architecture.measurement import Measurement
-from fea_arch.errors import FeaArchError, MissingExtraError, ModelError
+from fea_arch.errors import MissingExtraError, ModelError
 from fea_arch.probes.generators import reason
 from fea_arch.probes.history import Event, History, Round
 from fea_arch.probes.kept_server import KeptServer
@@ -171,7 +171,7 @@ class Watch:
         if self.assess is not None:
             try:
                 assessment = self.assess(measured)
-            except FeaArchError as error:
+            except Exception as error:  # the measurements are kept whatever the analyses do
                 events.append(self._event("failure", "", f"analysis failed: {reason(error)}"))
         state = health(measured, self._last, assessment.score, **self.required)  # type: ignore[arg-type]
         memory = [m.memory_bytes for n, m in self._last.items() if n in self.kept and m.ok and m.memory_bytes]

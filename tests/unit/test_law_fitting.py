@@ -125,3 +125,12 @@ def test_little_and_measurement():
     measured = fit.measurement("orders")
     assert measured.values["servers"] == 2
     assert len(repr(fit).splitlines()) <= 8
+
+
+def test_a_capacity_without_a_knee_is_only_a_lower_bound():
+    straight = fit_law([(1, 10.0), (2, 19.9), (4, 40.1), (8, 79.8), (16, 160.3)], "mmc")
+    assert not straight.knee
+    assert "at least" in repr(straight)
+    assert straight.intervals["servers"][1] == np.inf
+    bent = fit_law([(1, 10.0), (2, 19.9), (4, 40.1), (8, 40.0), (16, 39.8)], "mmc")
+    assert bent.knee
