@@ -130,7 +130,7 @@ def main() -> None:
                 f"{name:<22}{len(group):>6}{law:>6}{len(errors):>8}{np.median(errors):>14.1%}{errors.mean():>12.1%}"
                 f"{errors.max():>13.1%}{fit:>17.1%}"
             )
-    print("\nM/M/c where the fitted points show the knee, and where they do not (capacity is a lower bound)")
+    print("\nM/M/c where the fitted points prove a knee, and where they leave it open (capacity is only a bound)")
     for name in dict.fromkeys(r["set"] for r in results):
         for knee in (True, False):
             group = [r for r in results if r["set"] == name and r["asked"] == "mmc" and r["knee"] is knee]
