@@ -14,7 +14,7 @@ import fea_arch as fa
 from fea_arch.assembly import Pattern
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from reference.linear_algebra import scale_free  # noqa: E402
+from reference.linear_algebra import scale_free
 
 
 def best(function, rounds=5):

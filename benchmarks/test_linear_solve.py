@@ -14,7 +14,7 @@ import fea_arch as fa
 from fea_arch.solvers.linear import factor, solve_spd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from reference.linear_algebra import lattice, scale_free  # noqa: E402
+from reference.linear_algebra import lattice, scale_free
 
 
 def system(name):

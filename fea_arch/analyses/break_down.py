@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fea_arch.errors import ModelError, suggestion
-from fea_arch.kernels.downdate import share_locally
+from fea_arch.kernels.local_sharing import share_locally
 from fea_arch.laws.base import Array
 from fea_arch.meshing.mesh import Mesh
 from fea_arch.results.structure import BreakDownResult

@@ -79,15 +79,15 @@ class Pattern:
         mask[nodes] = False
         free = np.flatnonzero(mask)
         number = np.where(mask, np.cumsum(mask) - 1, -1)
-        arrays: Any = [_borrowed(a) for a in (mesh.indptr, mesh.indices, mesh.data)]
-        lo, hi, bars = kernels.bar_pairs(*arrays, number)
+        rows, nodes, values = (_borrowed(a) for a in (mesh.indptr, mesh.indices, mesh.data))
+        lo, hi, bars = kernels.bar_pairs(rows, nodes, values, number)
         if bars:
             indptr, indices, diagonal, source, parallel = kernels.bar_pattern(lo, hi, free.size)
             if not parallel:
                 ground = np.flatnonzero((hi < 0) & (lo >= 0))
                 quick = (indptr, diagonal, source, ground, lo[ground])
                 return cls(mesh.n_elements, free, number, indptr, indices, diagonal, (), None, quick)
-        lo, hi, element, coefficient = kernels.row_pairs(*arrays, number)
+        lo, hi, element, coefficient = kernels.row_pairs(rows, nodes, values, number)
         order, slot, pointer, column = kernels.sort_pairs(lo, hi, free.size)
         indptr, indices, diagonal, lower = kernels.csr_positions(pointer, column)
         row = np.repeat(np.arange(free.size), np.diff(pointer))
@@ -118,10 +118,10 @@ class Pattern:
         g = _borrowed(g)
         data = np.empty(self.indices.size) if out is None else out
         if self._bars is not None:
-            kernels.bar_values(*self._bars, g, data)
+            kernels.bar_values(*(*self._bars, g, data))
         else:
             assert self._own is not None
-            kernels.general_values(*self._half, *self._own, g, data)
+            kernels.general_values(*(*self._half, *self._own, g, data))
         return data
 
     @property

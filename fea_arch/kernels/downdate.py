@@ -3,8 +3,8 @@
 The load is one more row ``y`` of the factor, ``L D y = f``: taking an element out changes ``L``, ``D`` and ``y``
 along one path of the tree, and ``u = L^-T y`` needs a single backward substitution. Downdate: Gill, Golub, Murray and
 Saunders, Math. Comp. 28 (1974) 505, method C1; sparse path: Davis and Hager, SIAM J. Matrix Anal. Appl. 20 (1999)
-606; its use for fuse networks: Nukala and Simunovic, J. Phys. A 36 (2003) 11403. All numbers of nodes are places in elimination order,
-``n`` stands for a held node.
+606; its use for fuse networks: Nukala and Simunovic, J. Phys. A 36 (2003) 11403. All numbers of nodes are places in
+elimination order, ``n`` stands for a held node.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from fea_arch.kernels.compile import kernel
+from fea_arch.kernels.compile import kernel, subroutine
 
-__all__ = ["break_elements", "forward_load", "share_locally"]
+__all__ = ["break_elements", "forward_load", "leading_runs", "tree_blocks"]
 
 
 @kernel(work=lambda l_pointer, l_row, *rest: 3.0 * l_row.size + 5.0 * l_pointer.size)
@@ -33,35 +33,169 @@ def forward_load(l_pointer: Any, l_row: Any, l_value: Any, d: Any, load: Any) ->
     return y
 
 
-@kernel(work=lambda *a: min(float(a[22]), 50.0) * (2.0 * a[1].size + 12.0 * a[7].size + 5.0 * a[3].size))
+@kernel(work=lambda parent, *rest: 30.0 * parent.size)
+def tree_blocks(parent: Any, count: Any, least: float, ratio: float) -> Any:
+    """Cut an elimination tree in postorder into blocks of comparable subtree size; return (block, top).
+
+    Nodes of one block are connected and their subtrees' numbers of entries lie between ``least * ratio^l`` and
+    ``least * ratio^(l + 1)``. ``block`` (n,) int32 is numbered children first, ``top`` (n_blocks,) is each block's
+    highest node.
+    """
+    n = parent.size
+    weight = np.empty(n, np.float64)
+    for j in range(n):
+        weight[j] = count[j] + 1.0
+    for j in range(n):
+        if parent[j] >= 0:
+            weight[parent[j]] += weight[j]
+    level = np.zeros(n, np.int32)
+    top = np.empty(n, np.int64)
+    opens = np.zeros(n, np.bool_)
+    for j in range(n):
+        size = weight[j]
+        while size > least:
+            size /= ratio
+            level[j] += 1
+    blocks = 0
+    for j in range(n):
+        if parent[j] < 0 or level[parent[j]] != level[j]:
+            opens[j] = True
+            top[blocks] = j
+            blocks += 1
+    block = np.empty(n, np.int32)
+    number = blocks
+    for j in range(n - 1, -1, -1):
+        if opens[j]:
+            number -= 1
+            block[j] = number
+        else:
+            block[j] = block[parent[j]]
+    return block, top[:blocks].copy()
+
+
+@subroutine
+def _dot(a: Any, b: Any) -> float:
+    """Return the scalar product, in eight interleaved sums that fit vector registers."""
+    n = a.size
+    s0 = 0.0
+    s1 = 0.0
+    s2 = 0.0
+    s3 = 0.0
+    s4 = 0.0
+    s5 = 0.0
+    s6 = 0.0
+    s7 = 0.0
+    for t in range(n // 8):
+        i = 8 * t
+        s0 += a[i] * b[i]
+        s1 += a[i + 1] * b[i + 1]
+        s2 += a[i + 2] * b[i + 2]
+        s3 += a[i + 3] * b[i + 3]
+        s4 += a[i + 4] * b[i + 4]
+        s5 += a[i + 5] * b[i + 5]
+        s6 += a[i + 6] * b[i + 6]
+        s7 += a[i + 7] * b[i + 7]
+    for i in range(n - n % 8, n):
+        s0 += a[i] * b[i]
+    return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))
+
+
+@subroutine
+def _turn(w: Any, column: Any, step: float, beta: float) -> None:
+    """Downdate consecutive rows of a column of L together with the carried vector."""
+    for t in range(column.size):
+        value = w[t] - step * column[t]
+        w[t] = value
+        column[t] += beta * value
+
+
+@kernel(work=lambda l_pointer, l_row: 3.0 * l_pointer.size)
+def leading_runs(l_pointer: Any, l_row: Any) -> Any:
+    """Return how many rows of each column of L follow its diagonal without a gap, (n,) int32."""
+    n = l_pointer.size - 1
+    run = np.zeros(n, np.int32)
+    for k in range(n):
+        count = 0
+        for p in range(l_pointer[k], l_pointer[k + 1]):
+            if l_row[p] != k + 1 + count:
+                break
+            count += 1
+        run[k] = count
+    return run
+
+
+@subroutine
+def _hull(first: int, last: int, boundary: Any, u: Any, known: Any, grounded: bool, enough: float) -> float:
+    """Return the width of the range of displacement changes on a boundary since they were noted.
+
+    Stops as soon as the width exceeds ``enough``.
+    """
+    low = 0.0
+    high = 0.0
+    if not grounded and last > first:
+        low = u[boundary[first]] - known[first]
+        high = low
+    for p in range(first, last):
+        change = u[boundary[p]] - known[p]
+        if change < low:
+            low = change
+            if high - low > enough:
+                break
+        elif change > high:
+            high = change
+            if high - low > enough:
+                break
+    return high - low
+
+
+@kernel(work=lambda *a: min(float(a[-1]), 50.0) * (2.0 * a[1].size + 12.0 * a[9].size + 5.0 * a[4].size))
 def break_elements(
-    l_pointer: Any, l_row: Any, l_value: Any, d: Any, parent: Any, y: Any, u: Any,
-    tail: Any, tip: Any, stiffness: Any, weakness: Any, offset: Any, name: Any, living: int,
+    l_pointer: Any, l_row: Any, l_value: Any, run: Any, d: Any, parent: Any, y: Any, u: Any, corner: Any,
+    tail: Any, tip: Any, stiffness: Any, weakness: Any, offset: Any,
     row_pointer: Any, row_node: Any, row_value: Any, bars: bool, least_work: float,
+    block: Any, node_pointer: Any, node_list: Any, element_pointer: Any, element_list: Any, above: Any,
+    boundary_pointer: Any, boundary: Any, known: Any, grounded: Any, highest: Any, softest: Any, stale: Any,
     sequence: Any, factor: Any, work: Any, limit: int,
 ) -> Any:
     """Break elements one at a time, always the one with the largest ``|force| / strength``.
 
+    The elimination tree is cut into blocks, parents after children. A break changes the factor on one path only; below
+    a block that the path misses, displacement changes lie within the range of the changes on its boundary (maximum
+    principle of a graph matrix). So its largest ratio is at most the old one plus ``max(k / strength)`` times the width
+    of that range, and a block whose bound is below a ratio already found is not evaluated: the choice stays exact.
+
     Parameters
     ----------
-    l_pointer, l_row, l_value, d, parent : ndarray
-        Factor and elimination tree, updated in place.
+    l_pointer, l_row, l_value, run, d, parent : ndarray
+        Factor, updated in place, its :func:`leading_runs` and the elimination tree.
     y, u : (n,), (n + 1,) float64
-        Load row, updated; displacement, written (``u[n]`` is 0).
+        Load row, updated; displacement, written where it was needed (``u[n]`` is 0).
+    corner : (1,) float64
+        Pivot of the load row, updated: work of held displacements, or minus the work of the load.
     tail, tip : (m,) int32
-        Nodes of bar ``name[e]``; unused for general rows.
+        Nodes of each bar, in the order of ``element_list``; unused for general rows.
     stiffness, weakness, offset : (m,) float64
-        Stiffness, 1/strength and elongation due to held nodes of element ``name[e]``.
-    name : (m,) int32
-        Element number; the arrays are kept dense, in ascending order of ``name``.
-    living : int
-        How many of the m entries are in use.
+        Stiffness (0: broken), 1/strength and elongation due to held nodes, in the order of ``element_list``.
     row_pointer, row_node, row_value : ndarray
         Compatibility rows on free nodes, by element number.
     bars : bool
-        Whether every row is a two-node bar.
+        Whether every row is a two-node bar: only then may blocks be left out.
     least_work : float
-        Stop when the work done by prescribed displacements falls below this; negative under load control.
+        Stop when the work done by held displacements falls below this; negative under load control.
+    block : (n,) int32
+        Block of each node.
+    node_pointer, node_list, element_pointer, element_list : ndarray
+        Nodes (last first) and element numbers of each block.
+    above : (n_blocks,) int32
+        Parent block, -1 at a root.
+    boundary_pointer, boundary, known : ndarray
+        Nodes outside each block's subtree that it is tied to, and their displacements when it was last evaluated.
+    grounded : (n_blocks,) bool
+        Whether the subtree has an element to a held node.
+    highest, softest : (n_blocks,) float64
+        Bounds over the subtree: of the ratio when last evaluated, of ``k / strength``.
+    stale : (n_blocks,) bool
+        Blocks that must be evaluated, all at the first call.
     sequence, factor, work : (>= limit,)
         Written: broken element, load factor, twice the strain energy at load factor one.
     limit : int
@@ -69,121 +203,168 @@ def break_elements(
 
     Returns
     -------
-    done, living, status : int
-        Status 0: ``limit`` reached, 1: no element carries force, 2: the last break nearly cut a node off,
-        3: the same, and the factor is lost, 4: the work fell below ``least_work``.
+    done, status : int
+        Status 0: ``limit`` reached, 1: no element carries force, 2: the last break cut a node off or nearly so; the
+        factor is then as before that break, 4: the work fell below ``least_work``.
     """
     n = d.size
+    blocks = above.size
     w = np.zeros(n + 1, np.float64)
+    bound = np.zeros(blocks, np.float64)
+    touched = np.zeros(blocks, np.bool_)
+    spare = np.empty(0, np.float64)
+    spare_d = np.empty(n, np.float64)
+    spare_y = np.empty(n, np.float64)
     done = 0
-    dead = 0
+    guess = 0.0
+    u[n] = 0.0
     while done < limit:
-        u[n] = 0.0
-        energy = 0.0
-        for k in range(n - 1, -1, -1):
-            total = y[k]
-            energy += d[k] * total * total
-            for p in range(l_pointer[k], l_pointer[k + 1]):
-                total -= l_value[p] * u[l_row[p]]
-            u[k] = total
+        energy = corner[0] if least_work >= 0.0 else -corner[0]
+        if least_work >= 0.0 and energy <= least_work:
+            return done, 4
         largest = 0.0
+        second = 0.0
         chosen = -1
-        reaction = 0.0
-        for e in range(living):
-            if bars:
-                q = u[tail[e]] - u[tip[e]] + offset[e]
-            else:
-                q = offset[e]
-                for p in range(row_pointer[name[e]], row_pointer[name[e] + 1]):
-                    q += row_value[p] * u[row_node[p]]
-            q *= stiffness[e]
-            reaction += q * offset[e]
-            ratio = abs(q) * weakness[e]
-            if ratio > largest:
-                largest = ratio
-                chosen = e
-        if least_work >= 0.0:
-            energy = reaction
-            if energy <= least_work:
-                return done, living, 4
+        for b in range(blocks):
+            touched[b] = False
+        while True:
+            for b in range(blocks - 1, -1, -1):
+                if touched[b] or (above[b] >= 0 and not touched[above[b]]):
+                    continue
+                first = boundary_pointer[b]
+                last = boundary_pointer[b + 1]
+                if bars and not stale[b]:
+                    pass_at = max(guess, largest)
+                    room = pass_at * (1.0 - 1e-9) - highest[b]
+                    if room >= 0.0:
+                        width = _hull(first, last, boundary, u, known, grounded[b], room / max(softest[b], 1e-300))
+                        bound[b] = highest[b] + softest[b] * width
+                        if bound[b] <= pass_at * (1.0 - 1e-9):
+                            continue
+                touched[b] = True
+                for p in range(first, last):
+                    known[p] = u[boundary[p]]
+                for t in range(node_pointer[b], node_pointer[b + 1]):
+                    k = node_list[t]
+                    p = l_pointer[k]
+                    end = l_pointer[k + 1]
+                    near = run[k]
+                    s0 = y[k]
+                    if near >= 8:
+                        s0 -= _dot(l_value[p : p + near], u[k + 1 : k + 1 + near])
+                        p += near
+                    s1 = 0.0
+                    while p + 1 < end:  # two sums: one alone would wait for each addition
+                        s0 -= l_value[p] * u[l_row[p]]
+                        s1 -= l_value[p + 1] * u[l_row[p + 1]]
+                        p += 2
+                    if p < end:
+                        s0 -= l_value[p] * u[l_row[p]]
+                    u[k] = s0 + s1
+                best = 0.0
+                weakest = 0.0
+                for t in range(element_pointer[b], element_pointer[b + 1]):
+                    q = offset[t]
+                    if bars:
+                        q += u[tail[t]] - u[tip[t]]
+                    else:
+                        e = element_list[t]
+                        for p in range(row_pointer[e], row_pointer[e + 1]):
+                            q += row_value[p] * u[row_node[p]]
+                    slack = stiffness[t] * weakness[t]
+                    ratio = abs(q) * slack
+                    if slack > weakest:
+                        weakest = slack
+                    if ratio > best:
+                        best = ratio
+                        if ratio > largest:
+                            second = largest
+                            largest = ratio
+                            chosen = t
+                        elif ratio > second:
+                            second = ratio
+                highest[b] = best
+                softest[b] = weakest
+            if largest >= guess:
+                break
+            guess = largest  # nothing reached the guess: go through what it left out
+        for b in range(blocks):  # children come before parents
+            a = above[b]
+            if a >= 0 and touched[a]:
+                highest[a] = max(highest[a], highest[b] if touched[b] else bound[b])
+                softest[a] = max(softest[a], softest[b])
+            if touched[b]:
+                stale[b] = False
         if chosen < 0:
-            return done, living, 1
-        element = name[chosen]
+            return done, 1
+        guess = 0.97 * second
+        element = element_list[chosen]
         sequence[done] = element
         factor[done] = 1.0 / largest
         work[done] = energy
         done += 1
         # take it out: K - k a a^T, and its share of the held displacements out of the load
         root = np.sqrt(stiffness[chosen])
-        last = -root * offset[chosen]
-        j = n
+        last_entry = -root * offset[chosen]
+        start = n
         for p in range(row_pointer[element], row_pointer[element + 1]):
             w[row_node[p]] += root * row_value[p]
-            j = min(j, row_node[p])
-        stiffness[chosen] = 0.0
-        dead += 1
+            start = min(start, row_node[p])
+        if least_work < 0.0:  # under a load the break may be the end: keep the path of the factor
+            need = 0
+            j = start
+            while j >= 0 and j < n:
+                need += l_pointer[j + 1] - l_pointer[j]
+                j = parent[j]
+            if need > spare.size:
+                spare = np.empty(2 * need, np.float64)
+            put = 0
+            j = start
+            while j >= 0 and j < n:
+                spare_d[j] = d[j]
+                spare_y[j] = y[j]
+                for p in range(l_pointer[j], l_pointer[j + 1]):
+                    spare[put] = l_value[p]
+                    put += 1
+                j = parent[j]
         alpha = -1.0
-        thinnest = 1.0
+        cut = False
+        j = start
         while j >= 0 and j < n:
             step = w[j]
             w[j] = 0.0
             before = d[j]
             after = before + alpha * step * step
-            if not after > 1e-14 * before:
-                return done, living, 3
-            thinnest = min(thinnest, after / before)
+            if not after > 1e-8 * before:
+                cut = True
+                break
             beta = alpha * step / after
             alpha *= before / after
             d[j] = after
-            for p in range(l_pointer[j], l_pointer[j + 1]):
-                i = l_row[p]
-                wi = w[i] - step * l_value[p]
+            p = l_pointer[j]
+            near = run[j]
+            _turn(w[j + 1 : j + 1 + near], l_value[p : p + near], step, beta)
+            for q in range(p + near, l_pointer[j + 1]):
+                i = l_row[q]
+                wi = w[i] - step * l_value[q]
                 w[i] = wi
-                l_value[p] += beta * wi
-            last -= step * y[j]
-            y[j] += beta * last
+                l_value[q] += beta * wi
+            last_entry -= step * y[j]
+            y[j] += beta * last_entry
+            stale[block[j]] = True
             j = parent[j]
-        if 16 * dead > living:
-            put = 0
-            for e in range(living):
-                if stiffness[e] > 0.0:
-                    tail[put] = tail[e]
-                    tip[put] = tip[e]
-                    stiffness[put] = stiffness[e]
-                    weakness[put] = weakness[e]
-                    offset[put] = offset[e]
-                    name[put] = name[e]
-                    put += 1
-            living = put
-            dead = 0
-        if thinnest < 1e-8:
-            return done, living, 2
-    return done, living, 0
-
-
-@kernel(work=lambda strength, sequence, factor: 10.0 * strength.size * strength.size)
-def share_locally(strength: Any, sequence: Any, factor: Any) -> None:
-    """Break a ring of fibres under local load sharing, weakest of ``strength / (1 + (l + r) / 2)`` first.
-
-    ``l`` and ``r`` are the numbers of adjacent broken fibres on either side. ``factor`` is the load on each fibre of
-    the intact ring at which the break happens.
-    """
-    n = strength.size
-    intact = np.ones(n, np.bool_)
-    left = np.zeros(n, np.int64)
-    right = np.zeros(n, np.int64)
-    for done in range(n):
-        best = np.inf
-        chosen = -1
-        for i in range(n):
-            if intact[i]:
-                load = strength[i] / (1.0 + 0.5 * (left[i] + right[i]))
-                if chosen < 0 or load < best:
-                    best = load
-                    chosen = i
-        sequence[done] = chosen
-        factor[done] = best
-        intact[chosen] = False
-        gap = left[chosen] + right[chosen] + 1
-        right[(chosen - left[chosen] - 1) % n] = gap
-        left[(chosen + right[chosen] + 1) % n] = gap
+        if cut:
+            if least_work < 0.0:
+                put = 0
+                j = start
+                while j >= 0 and j < n:
+                    d[j] = spare_d[j]
+                    y[j] = spare_y[j]
+                    for p in range(l_pointer[j], l_pointer[j + 1]):
+                        l_value[p] = spare[put]
+                        put += 1
+                    j = parent[j]
+            return done, 2
+        stiffness[chosen] = 0.0
+        corner[0] += alpha * last_entry * last_entry
+    return done, 0

@@ -13,7 +13,9 @@ import numpy as np
 
 from fea_arch.kernels.compile import kernel
 
-__all__ = ["column_counts", "elimination_tree", "factorise", "permuted_upper", "postorder", "solve", "solve_block"]
+__all__ = [
+    "backward", "column_counts", "elimination_tree", "factorise", "permuted_upper", "postorder", "solve", "solve_block",
+]
 
 
 @kernel(work=lambda indptr, indices, order: 20.0 * indices.size)
@@ -219,3 +221,15 @@ def solve_block(order: Any, l_pointer: Any, l_row: Any, l_value: Any, d: Any, ri
         for c in range(many):
             out[order[k], c] = x[k, c]
     return out
+
+
+@kernel(work=lambda l_pointer, l_row, *rest: 2.0 * l_row.size + 5.0 * l_pointer.size)
+def backward(l_pointer: Any, l_row: Any, l_value: Any, y: Any) -> Any:
+    """Return ``L^-T y``, (n,) float64 in elimination order."""
+    x = y.copy()
+    for k in range(y.size - 1, -1, -1):
+        total = x[k]
+        for p in range(l_pointer[k], l_pointer[k + 1]):
+            total -= l_value[p] * x[l_row[p]]
+        x[k] = total
+    return x

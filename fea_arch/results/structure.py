@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fea_arch.errors import MissingExtraError, ModelError, suggestion
 from fea_arch.laws.base import Array
+from fea_arch.results.plots import Plottable
 from fea_arch.solvers.linear import SolveInfo
 
 __all__ = ["BreakDownResult", "SolveResult"]
@@ -26,7 +27,7 @@ def _table(columns: dict[str, Any]) -> Any:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SolveResult:
+class SolveResult(Plottable):
     """The equilibrium of a structure.
 
     Parameters
@@ -100,7 +101,7 @@ class SolveResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class BreakDownResult:
+class BreakDownResult(Plottable):
     """A quasi-static fracture: one element after the other, to the separation of the structure.
 
     Parameters

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fea_arch.assembly import Pattern
 from fea_arch.errors import ModelError
 from fea_arch.kernels import downdate as kernels
+from fea_arch.kernels.ldl import backward
 from fea_arch.laws.base import Array
 from fea_arch.laws.linear import Linear
 from fea_arch.meshing.mesh import Mesh
@@ -22,6 +23,7 @@ from fea_arch.solvers.newton import elongation, nodal_force
 __all__ = ["FractureModel", "FractureRun"]
 
 CHUNK = 512
+LEAST_BLOCK, BLOCK_RATIO = 1000.0, 4.0  # entries of the factor in a smallest subtree, and from level to level
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,12 +116,54 @@ class FractureModel:
                 plus = self._row_value > 0
                 self._tail[owner[plus]] = self._row_node[plus]
                 self._tip[owner[~plus]] = self._row_node[~plus]
+            self._lay_out_blocks(ready, owner)
+            self._run = kernels.leading_runs(ready.l_pointer, ready.l_row)
             self._l_value, self._d = ready.l_value.copy(), ready.d.copy()
-            self._y = kernels.forward_load(
-                ready.l_pointer, ready.l_row, ready.l_value, ready.d, self.right[ready.order]
-            )
+            self._y, self._corner = self._load_row(ready, self.stiffness)
             self._factor = ready
         return self._factor
+
+    def _lay_out_blocks(self, ready: SparseLDL, owner: NDArray[np.int64]) -> None:
+        """Cut the elimination tree into blocks and sort nodes, elements and boundaries by block."""
+        n, m = self.pattern.n, self.mesh.n_elements
+        block, top = kernels.tree_blocks(ready.parent, np.diff(ready.l_pointer), LEAST_BLOCK, BLOCK_RATIO)
+        above = np.full(top.size, -1, np.int32)
+        inner = ready.parent[top] >= 0
+        above[inner] = block[ready.parent[top[inner]]]
+        node_list = np.lexsort((-np.arange(n), block)).astype(np.int32)
+        node_pointer = np.concatenate([[0], np.cumsum(np.bincount(block, minlength=top.size))])
+        lowest = np.full(m, n - 1, np.int64)
+        np.minimum.at(lowest, owner, self._row_node)
+        used = np.flatnonzero((np.diff(self._row_pointer) > 0) | (self.offset != 0))
+        home = block[lowest[used]]
+        element_list = used[np.argsort(home, kind="stable")].astype(np.int32)
+        element_pointer = np.concatenate([[0], np.cumsum(np.bincount(home, minlength=top.size))])
+        start, stop = ready.l_pointer[top], ready.l_pointer[top + 1]
+        boundary_pointer = np.concatenate([[0], np.cumsum(stop - start)])
+        place = np.arange(boundary_pointer[-1]) + np.repeat(start - boundary_pointer[:-1], stop - start)
+        boundary = ready.l_row[place]
+        free_sum = np.bincount(owner, self._row_value, m)
+        grounded = np.zeros(top.size, bool)
+        grounded[block[lowest[used[np.abs(free_sum[used]) > 1e-12]]]] = True
+        for b in np.flatnonzero(inner):  # children come first
+            grounded[above[b]] |= grounded[b]
+        self._name = element_list
+        self._tail, self._tip = self._tail[element_list], self._tip[element_list]
+        self._home_offset = self.offset[element_list]
+        self._blocks = (
+            block, node_pointer, node_list, element_pointer, element_list, above, boundary_pointer, boundary,
+        )
+        self._grounded = grounded
+
+    def _load_row(self, ready: SparseLDL, left: Array) -> tuple[Array, float]:
+        """Return the load row of the factor and its pivot: work of held displacements, or minus that of the load."""
+        right = (self.load - nodal_force(self.mesh, left * self.offset))[self.pattern.free]
+        y = kernels.forward_load(ready.l_pointer, ready.l_row, ready.l_value, ready.d, right[ready.order])
+        if self.control == "force":
+            return y, -float(ready.d @ y**2)
+        u = self.values.copy()
+        u[self.pattern.free] = ready._apply(right)
+        return y, float((left * elongation(self.mesh, u)) @ self.offset)
 
     def run(self, strength: Array, max_breaks: int | None = None) -> FractureRun:
         """Break the structure with the given strengths (n_elements,), to separation or ``max_breaks``."""
@@ -128,74 +172,68 @@ class FractureModel:
         if self.pattern.n <= 1 and self._independent():
             return self._bundle(strength, limit)
         ready = self._ready()
-        n = self.pattern.n
         l_value, d, y = self._l_value.copy(), self._d.copy(), self._y.copy()
-        u = np.zeros(n + 1)
-        alive = np.flatnonzero((np.diff(self._row_pointer) > 0) | (self.offset != 0))
-        tail, tip = self._tail[alive], self._tip[alive]
-        k, weakness, offset = self.stiffness[alive], 1.0 / strength[alive], self.offset[alive]
-        name = alive.astype(np.int32)
-        sequence, factor = np.empty(limit, np.int64), np.empty(limit)
-        energy = np.empty(limit)
-        start = float(self.stiffness @ self.offset**2)
-        least = 1e-7 * start if self.control == "displacement" else -1.0
-        done, living, separated = 0, alive.size, False
-        broken = np.zeros(mesh.n_elements, bool)
+        u, corner = np.zeros(self.pattern.n + 1), np.array([self._corner])
+        k, weakness = self.stiffness[self._name], 1.0 / strength[self._name]
+        blocks = self._grounded.size
+        known, highest, softest = np.zeros(self._blocks[-1].size), np.zeros(blocks), np.zeros(blocks)
+        stale = np.ones(blocks, bool)
+        sequence, factor, energy = np.empty(limit, np.int64), np.empty(limit), np.empty(limit)
+        least = 1e-7 * self._corner if self.control == "displacement" else -1.0
+        done, separated = 0, False
         while done < limit:
-            count, living, status = kernels.break_elements(
-                ready.l_pointer, ready.l_row, l_value, d, ready.parent, y, u,
-                tail, tip, k, weakness, offset, name, living,
+            count, status = kernels.break_elements(
+                ready.l_pointer, ready.l_row, l_value, self._run, d, ready.parent, y, u, corner,
+                self._tail, self._tip, k, weakness, self._home_offset,
                 self._row_pointer, self._row_node, self._row_value, self._bars, least,
+                *self._blocks, known, self._grounded, highest, softest, stale,
                 sequence[done:], factor[done:], energy[done:], min(CHUNK, limit - done),
             )
-            broken[sequence[done : done + count]] = True
             done += count
             if status == 1:
-                separated = False
                 break
-            if status >= 2:
-                separated = self._separated(broken) if self._bars else status != 2 and least <= 1e-12 * start
+            if status in (2, 4):
+                left = self._whole(k)
+                if status == 2:
+                    left[sequence[done - 1]] = 0.0
+                separated = self._separated(left) if self._bars else True
                 if separated:
                     break
-                if status == 4:
-                    least = 1e-12 * start if not self._bars and least > 1e-12 * start else 0.0 if least else -1.0
-                    if least < 0:
-                        break
-                else:  # a thin tie is left: start afresh from what is whole
-                    left = np.where(broken, 0.0, self.stiffness)
-                    if status == 3 and not self._bars:
-                        separated = True
-                        break
-                    ready.refactor(self.pattern.values(left))
-                    l_value[:], d[:] = ready.l_value, ready.d
-                    right = (self.load - nodal_force(mesh, left * self.offset))[self.pattern.free]
-                    y = kernels.forward_load(ready.l_pointer, ready.l_row, l_value, d, right[ready.order])
-        if separated and self.control == "force" and done:
-            broken[sequence[done - 1]] = False  # u belongs to the state before the last break
-        residual = self._residual(ready, u, broken)
+                # a thin tie is left: factor what is whole afresh
+                ready.refactor(self.pattern.values(left))
+                k[:], l_value[:], d[:] = left[self._name], ready.l_value, ready.d
+                y, corner[0] = self._load_row(ready, left)
+                least = 1e-7 * corner[0] if self.control == "displacement" else -1.0
+                stale[:] = True
+        residual = self._residual(ready, l_value, y, self._whole(k))
         return FractureRun(sequence[:done].copy(), factor[:done].copy(), energy[:done].copy(), separated, residual)
 
-    def _residual(self, ready: SparseLDL, u: Array, broken: NDArray[np.bool_]) -> float:
-        """Return ``|f - K u| / |f|`` of the last solved state."""
-        full = self.values.copy()
-        full[self.pattern.free[ready.order]] = u[:-1]
-        left = np.where(broken, 0.0, self.stiffness)
+    def _whole(self, k: Array) -> Array:
+        """Return the stiffness of what is whole, by element number, from the block order."""
+        left = np.zeros(self.mesh.n_elements)
+        left[self._name] = k
+        return left
+
+    def _residual(self, ready: SparseLDL, l_value: Array, y: Array, left: Array) -> float:
+        """Return ``|f - K u| / |f|`` of the last state, from the factor as it was downdated."""
+        u = self.values.copy()
+        u[self.pattern.free[ready.order]] = backward(ready.l_pointer, ready.l_row, l_value, y)
         right = (self.load - nodal_force(self.mesh, left * self.offset))[self.pattern.free]
-        rest = (self.load - nodal_force(self.mesh, left * elongation(self.mesh, full)))[self.pattern.free]
+        rest = (self.load - nodal_force(self.mesh, left * elongation(self.mesh, u)))[self.pattern.free]
         size = float(np.linalg.norm(right))
         return float(np.linalg.norm(rest)) / size if size else float(np.linalg.norm(rest))
 
-    def _separated(self, broken: NDArray[np.bool_]) -> bool:
+    def _separated(self, left: Array) -> bool:
         """Whether no part ties a load to a support, or two held nodes of different displacement together."""
         from scipy.sparse import csr_array
         from scipy.sparse.csgraph import connected_components
 
         mesh = self.mesh
-        whole = np.flatnonzero(~broken & (np.diff(mesh.indptr) == 2))
+        whole = np.flatnonzero((left > 0) & (np.diff(mesh.indptr) == 2))
         ends = mesh.indices[mesh.indptr[whole][:, None] + np.arange(2)]
         graph = csr_array((np.ones(whole.size), (ends[:, 0], ends[:, 1])), shape=(mesh.n_nodes, mesh.n_nodes))
         count, part = connected_components(graph, directed=False)
-        single = np.flatnonzero(~broken & (np.diff(mesh.indptr) == 1))
+        single = np.flatnonzero((left > 0) & (np.diff(mesh.indptr) == 1))
         if self.control == "force":
             grounded = np.zeros(count, bool)
             grounded[part[self.held]] = True

@@ -134,7 +134,7 @@ class SparseLDL(_Direct):
 
     def _factor(self) -> None:
         failed, self._negative = kernels.factorise(
-            *self._upper, self.matrix.data, self.parent, self.l_pointer, self.l_row, self.l_value, self.d
+            *(*self._upper, self.matrix.data, self.parent, self.l_pointer, self.l_row, self.l_value, self.d)
         )
         if failed >= 0:
             raise ConvergenceError(
