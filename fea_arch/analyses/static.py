@@ -15,7 +15,7 @@ from fea_arch.solvers.closed import schweitzer, solve_closed_single
 from fea_arch.solvers.network import Network, build_network
 from fea_arch.solvers.statics import NetworkState, solve_network
 
-__all__ = ["largest_load_factor", "static"]
+__all__ = ["largest_load_factor", "root_cause", "static"]
 
 Array = NDArray[np.float64]
 
@@ -117,22 +117,25 @@ def _unloaded_rates(arch: Architecture, network: Network) -> Array:
     return rates
 
 
-def largest_load_factor(network: Network, external: Array, *, at_most: float = 1e9) -> tuple[float, int]:
+def largest_load_factor(
+    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 1e-4
+) -> tuple[float, int]:
     """Find the largest load factor with an equilibrium by bracketing and bisection.
 
     Returns
     -------
     factor : float
-        To 1e-6 relative; ``inf`` where nothing limits below ``at_most``.
+        To the relative ``accuracy``; ``inf`` where nothing limits below ``at_most``.
     limiting : int
         Component number, ``n + host`` for a host, -1 if none.
     """
 
     def fails(factor: float) -> int:
         try:
-            return solve_network(network, external, load_factor=factor, tol=1e-8).limiting
+            state = solve_network(network, external, load_factor=factor, tol=1e-6, max_sweeps=40)
         except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
-            return int(np.argmax(error.partial.utilisation))
+            return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
+        return root_cause(network, state, state.limiting) if state.limiting >= 0 else -1
 
     low, high, culprit = 0.0, 1.0, -1
     while (found := fails(high)) < 0:
@@ -149,7 +152,7 @@ def largest_load_factor(network: Network, external: Array, *, at_most: float = 1
         else:
             low = middle
     for _ in range(60):
-        if high - low <= 1e-6 * high:
+        if high - low <= accuracy * high:
             break
         middle = 0.5 * (low + high)
         found = fails(middle)
@@ -160,6 +163,24 @@ def largest_load_factor(network: Network, external: Array, *, at_most: float = 1
     return low, culprit
 
 
+def root_cause(network: Network, state: NetworkState, limiting: int) -> int:
+    """Follow full callees down from a component whose workers are all held; hosts stand for themselves."""
+    if not 0 <= limiting < network.n:
+        return limiting
+    seen = {limiting}
+    while True:
+        callees = [
+            int(network.target[e])
+            for e in range(network.ptr[limiting], network.ptr[limiting + 1])
+            if network.sync[e] and network.calls[e] > 0 and int(network.target[e]) not in seen
+        ]
+        callees = [j for j in callees if state.utilisation[j] >= 0.75]
+        if not callees:
+            return limiting
+        limiting = max(callees, key=lambda j: state.utilisation[j])
+        seen.add(limiting)
+
+
 def _label(network: Network, number: int) -> str:
     if number < 0:
         return ""
@@ -168,7 +189,7 @@ def _label(network: Network, number: int) -> str:
 
 def _unstable(network: Network, state: NetworkState, external: Array, factor: float) -> UnstableLoadError:
     largest, culprit = largest_load_factor(network, external)
-    name = _label(network, culprit if culprit >= 0 else state.limiting)
+    name = _label(network, culprit if culprit >= 0 else root_cause(network, state, state.limiting))
     return UnstableLoadError(
         f"no equilibrium at load factor {factor:g}: {name} is the first to pass its capacity, "
         f"the largest load factor with a steady state is {largest:.4g}",

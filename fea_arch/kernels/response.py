@@ -200,6 +200,7 @@ def sweep_response(
     hold: Any,
     hold_scv: Any,
     wait: Any,
+    open_wait: Any,
     response: Any,
     variance: Any,
     success: Any,
@@ -334,6 +335,7 @@ def sweep_response(
                 c = servers[i]
                 r = replicas[i]
                 w = 0.0
+                bare = 0.0
                 w_var = 0.0
                 block = 0.0
                 if admit_limit[i] <= 0.0 or law[i] == 1:
@@ -385,12 +387,14 @@ def sweep_response(
                         )
                     theta *= factor
                     w = pw * theta
+                    bare = w
                     w_var = pw * (2.0 - pw) * theta * theta
                     if wait_fixed[i] == wait_fixed[i]:  # bounded pools decide: keep the shape, take their mean
                         w = wait_fixed[i]
                         busy = min(max(pw, 0.02), 1.0)
                         w_var = w * w * (2.0 / busy - 1.0)
                 wait[i] = w
+                open_wait[i] = bare
                 admitted[i] = admit_limit[i] * (1.0 - block)
                 success[i] = admitted[i] * good
                 value = w + h if blocking[i] else w + h + outside + self_extra

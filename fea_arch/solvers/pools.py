@@ -9,6 +9,7 @@ is the birth-death chain of those rates, and Little's law on the numbers inside 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +61,15 @@ def tight_pools(network: Network, flow: Array, hold: Array, wait: Array) -> list
 
 
 def pool_waits(
-    network: Network, flow: Array, service: Array, hold: Array, hold_scv: Array, open_wait: Array, tight: list[int]
+    network: Network,
+    flow: Array,
+    service: Array,
+    hold: Array,
+    hold_scv: Array,
+    open_wait: Array,
+    tight: list[int],
+    binding: set[int],
+    memo: dict[Any, Any],
 ) -> PoolWaits:
     """Solve the pools of ``tight`` components and return the waits of all that they touch.
 
@@ -73,8 +82,25 @@ def pool_waits(
         Service and holding time [s], squared coefficient of variation of the latter [1], wait of the open model [s].
     tight : list of int
         From :func:`tight_pools`.
+    binding : set of int
+        Inner pools found binding so far; grows, so that the sweeps cannot swing to and fro.
+    memo : dict
+        Subsystems solved at the same flows and service times, filled in place.
     """
     members = set(tight)
+    if "flow" not in memo or not (np.array_equal(memo["flow"], flow) and np.array_equal(memo["service"], service)):
+        memo.clear()
+        memo.update(flow=flow.copy(), service=service.copy())
+
+    def solved(i: int) -> tuple[Array, Inner]:
+        key = (i, tuple(whole))
+        if key not in memo:
+            share = 1.0 / network.replicas[i]
+            rates, inner = flow_equivalent(network, i, whole, service, flow=flow, share=share)
+            memo[key] = _all_replicas(rates, inner, int(network.replicas[i]))
+        found: tuple[Array, Inner] = memo[key]
+        return found
+
     arriving = _open_flow(network, flow, members)
     number = np.zeros(network.n)
     touched = np.zeros(network.n, bool)
@@ -83,21 +109,14 @@ def pool_waits(
         for i in tight:  # inner pools that bind, or that nobody else shares anything with, are one station each
             pool = int(network.servers[i])
             needed = flow[i] * hold[i] / network.replicas[i]
-            binds = needed >= pool or _erlang_c(pool, needed) > BINDING
-            if binds or _exclusive(network, i, flow, arriving):
-                rates, inner = flow_equivalent(network, i, whole, service, flow=flow, share=1.0 / network.replicas[i])
-                whole[i] = _all_replicas(rates, inner, int(network.replicas[i]))
+            if needed >= pool or _erlang_c(pool, needed) > BINDING:
+                binding.add(i)
+            if i in binding or _exclusive(network, i, flow, arriving):
+                whole[i] = solved(i)
         for i in tight:
             if arriving[i] <= 1e-9 * flow[i]:
                 continue  # all its requests come from inside an outer pool, which holds them all
-            share = 1.0 / network.replicas[i]
-            rates, inner = (
-                whole[i]
-                if i in whole
-                else _all_replicas(
-                    *flow_equivalent(network, i, whole, service, flow=flow, share=share), int(network.replicas[i])
-                )
-            )
+            rates, inner = whole[i] if i in whole else solved(i)
             pool = rates.size
             aside = flow[i] - arriving[i]
             if aside > 1e-9 * flow[i]:

@@ -7,7 +7,8 @@ of callers feed back and the sweeps are repeated from the unloaded state, which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class NetworkState:
     hold: Array
     hold_scv: Array
     wait: Array
+    open_wait: Array
     response: Array
     variance: Array
     success: Array
@@ -49,6 +51,9 @@ class NetworkState:
     calls: Array
     host_utilisation: Array
     limiting: int = -1
+    tight: list[int] = field(default_factory=list)
+    binding: set[int] = field(default_factory=set)
+    memo: dict[Any, Any] = field(default_factory=dict)
     sweeps: int = 0
     residual: float = 0.0
 
@@ -65,6 +70,7 @@ def _fresh(network: Network, external: Array, load_factor: float) -> NetworkStat
         hold=np.zeros(n),
         hold_scv=np.ones(n),
         wait=np.zeros(n),
+        open_wait=np.zeros(n),
         response=np.zeros(n),
         variance=np.zeros(n),
         success=np.ones(n),
@@ -84,7 +90,7 @@ def solve_network(
     external: Array | None = None,
     *,
     load_factor: float = 1.0,
-    tol: float = 1e-11,
+    tol: float = 1e-9,
     max_sweeps: int = 400,
     blocked: Array | None = None,
 ) -> NetworkState:
@@ -123,6 +129,7 @@ def solve_network(
     in_source = network.source[network.in_edge]
     pooled = bool((network.blocking[network.source] & network.sync).any())
     change = np.inf
+    over = 0
     for sweep in range(1, max_sweeps + 1):
         state.sweeps = sweep
         ratio = (state.calls * state.edge_attempts)[network.in_edge]
@@ -145,6 +152,9 @@ def solve_network(
         with np.errstate(divide="ignore", invalid="ignore"):
             limited = np.where(state.arrivals > network.rate_limit, network.rate_limit / state.arrivals, 1.0)
         admit_limit = np.where(dead, 0.0, limited)
+        state.limiting = _overloaded(network, state, admit_limit)
+        if state.limiting >= 0:
+            return state
         change = max(change, _share_host(network, state))
         if state.limiting >= network.n:
             return state
@@ -156,7 +166,8 @@ def solve_network(
         if feedback and pooled and unstable < network.n:
             unstable, cycle = _pool(network, state, admit_limit, unstable, cycle)
         state.limiting = unstable
-        if unstable >= 0 and (not feedback or network.sync.sum() == 0):
+        over = over + 1 if unstable >= 0 else 0
+        if unstable >= 0 and (not feedback or over >= 8):
             return state
         change = max(change, _relative(state.response, before), float(cycle))
         change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
@@ -179,6 +190,17 @@ def solve_network(
             )
     state.residual = _residual(network, state)
     return state
+
+
+def _overloaded(network: Network, state: NetworkState, admit_limit: Array) -> int:
+    """Return the component whose own work alone is beyond its servers, the worst one, or -1."""
+    slots = network.servers * network.replicas
+    own = np.where(
+        (network.law == 0) & (network.places < 0), state.arrivals * admit_limit * network.service / slots, 0.0
+    )
+    worst = int(np.argmax(own)) if own.size else 0
+    shared = (network.policy == 3).any() and worst in network.target[network.policy == 3]
+    return worst if own.size and own[worst] >= 1.0 and not shared else -1
 
 
 def _feedback(network: Network) -> bool:
@@ -210,10 +232,15 @@ def _pool(network: Network, state: NetworkState, admit_limit: Array, unstable: i
     """Replace the waits of components that feel bounded pools and sweep again."""
     flow = state.arrivals * state.admitted
     state.wait_fixed[:] = state.wait_shared
-    tight = tight_pools(network, flow, state.hold, state.wait)
+    if state.sweeps <= 6:  # later changes would only swing to and fro
+        felt = set(tight_pools(network, flow, state.hold, state.open_wait)) | set(state.tight)
+        state.tight = [i for i in network.order.tolist() if i in felt] if felt else []
+    tight = state.tight
     if not tight:
         return unstable, cycle
-    found = pool_waits(network, flow, state.service, state.hold, state.hold_scv, state.wait, tight)
+    found = pool_waits(
+        network, flow, state.service, state.hold, state.hold_scv, state.open_wait, tight, state.binding, state.memo
+    )
     if found.limiting >= 0:
         return found.limiting, cycle
     state.wait_fixed[:] = np.where(np.isnan(found.wait), state.wait_shared, found.wait)
@@ -252,6 +279,7 @@ def _respond(network: Network, state: NetworkState, admit_limit: Array) -> tuple
         state.hold,
         state.hold_scv,
         state.wait,
+        state.open_wait,
         state.response,
         state.variance,
         state.success,
