@@ -137,20 +137,42 @@ def _stage(
     theta: float, factor: float, span: float, order: Any, in_ptr: Any, in_source: Any, in_edge: Any, out_ptr: Any,
     row: Any, scale: Any, copies: Any, rest: Any, cpu: Any, host: Any, limit: Any, closed: Any,
     busy: Any, slope: Any, blocked: Any, cells: int, h_first: Any, h_who: Any, h_grid: Any, h_load: Any,
-    rate: Any, held: Any, weight: Any, span_wait: Any, content: Any, external: Any, extra: Any, up: Any,
+    rate: Any, held: Any, weight: Any, wait: Any, content: Any, phase: Any, sync: Any, passed: Any, call_near: Any,
+    call_gain: Any, external: Any, extra: Any, up: Any,
     alpha: Any, beta: Any, ceiling: Any, rhs: Any, whole: Any, number: Any, flow: Any, inflow: Any, admitted: Any,
     turn: Any, stretch: Any, b0: Any, b1: Any, z: Any, again: bool, many: int,
 ) -> Any:
     """Solve one stage in place; return the number of sweeps, negative where it did not settle."""
     n = order.size
     for i in range(n):
+        # requests reach call after call: those in a phase leave it at content / time, so every rate is an affine
+        # function ``near + gain y`` of the flow of the caller
+        near = 0.0
+        gain = 1.0
+        e = out_ptr[i]
         b0[i] = 0.0
         b1[i] = 0.0
-        for e in range(out_ptr[i], out_ptr[i + 1]):
-            if held[e]:
-                decay = math.exp(-span / span_wait[e]) if span_wait[e] > 0.0 else 0.0
-                b0[i] += weight[e] * content[e] * decay
-                b1[i] += weight[e] * rate[e] * span_wait[e] * (1.0 - decay)
+        while e < out_ptr[i + 1]:
+            head = e
+            time = 0.0
+            good = 1.0
+            while e < out_ptr[i + 1] and phase[e] == phase[head]:
+                call_near[e] = near * rate[e]
+                call_gain[e] = gain * rate[e]
+                if sync[e]:
+                    time += weight[e] * rate[e] * wait[e]
+                    good *= passed[e]
+                e += 1
+            decay = 0.0
+            out = 0.0
+            if time > 1e-12:
+                decay = math.exp(-span / time)
+                out = content[head] / time * decay
+                if held[head]:
+                    b0[i] += content[head] * decay + near * time * (1.0 - decay)
+                    b1[i] += gain * time * (1.0 - decay)
+            near = good * (out + near * (1.0 - decay))
+            gain *= good * (1.0 - decay)
     n_hosts = h_first.size - 1
     last = np.zeros(n_hosts)
     image = np.zeros(n_hosts)
@@ -160,7 +182,7 @@ def _stage(
             i = order[k]
             come = external[i] * factor + extra[i]
             for p in range(in_ptr[i], in_ptr[i + 1]):
-                come += flow[in_source[p]] * rate[in_edge[p]]
+                come += call_near[in_edge[p]] + call_gain[in_edge[p]] * flow[in_source[p]]
             inflow[i] = come
             share = up[i]
             if come > limit[i]:
@@ -282,6 +304,7 @@ def _answer(
     order: Any, out_ptr: Any, target: Any, calls: Any, sync: Any, latency: Any, timeout: Any, retries: Any,
     backoff: Any, budget: Any, required: Any, weight: Any, service: Any, number: Any, flow: Any, variance: Any,
     admitted: Any, attempts: Any, rate: Any, wait: Any, response: Any, spread: Any, success: Any, matter: Any,
+    passed: Any,
 ) -> float:
     """Renew response times, time-outs and tries, callees first; return the largest change that matters."""
     moved = 0.0
@@ -333,7 +356,8 @@ def _answer(
             total_var += weight[e] * rate[e] * var
             if required[e]:
                 fail = max(0.0, 1.0 - (1.0 - lost) * tries)
-                good *= (1.0 - fail) ** calls[e]
+                passed[e] = (1.0 - fail) ** calls[e]
+                good *= passed[e]
         response[i] = min(total, _STUCK)
         spread[i] = min(total_var, 1e18)
         success[i] = good
@@ -346,8 +370,8 @@ def march(
     target: Any, row: Any, scale: Any, copies: Any, rest: Any, cpu: Any, host: Any, limit: Any, closed: Any, scv: Any,
     busy: Any, slope: Any, blocked: Any, cells: int, h_first: Any, h_who: Any, h_grid: Any, h_load: Any,
     calls: Any, sync: Any, latency: Any, timeout: Any, retries: Any, backoff: Any, budget: Any, required: Any,
-    weight: Any, held: Any, knot: Any, value: Any, external: Any, users: Any, think: Any,
-    up: Any, lag: Any, lag_kind: int, ceiling: Any, attempts: Any, rate: Any, wait: Any, content: Any, waiting: Any,
+    weight: Any, held: Any, phase: Any, passed: Any, knot: Any, value: Any, external: Any, users: Any, think: Any,
+    up: Any, crush: Any, lag: Any, lag_kind: int, ceiling: Any, attempts: Any, rate: Any, wait: Any, content: Any, waiting: Any,
     number: Any, whole: Any, flow: Any, variance: Any, response: Any, spread: Any, success: Any, stretch: Any,
     tolerance: float, fixed: bool, max_dt: float, again: bool, outputs: Any, output: int,
     r_time: Any, r_number: Any, r_flow: Any, r_inflow: Any, r_admitted: Any, r_variance: Any, r_response: Any,
@@ -360,9 +384,11 @@ def march(
     time, dt : float
         Where it stopped and the next step size [s].
     status : int
-        0 reached the end, 1 chunk done or record full, 2 the step became too small.
+        0 reached the end, 1 chunk done or record full, 2 the step became too small, 3 a node ran out of memory.
     rows, steps, rejected, output : int
         Rows recorded, steps taken and repeated, next output time.
+    broken : int
+        Node that ran out of memory, or -1.
     """
     n = order.size
     m = target.size
@@ -374,7 +400,7 @@ def march(
     y1, i1, a1 = np.zeros(n), np.zeros(n), np.zeros(n)
     n0, w0, s0 = np.zeros(n), np.zeros(n), np.zeros(h_first.size - 1)
     extra, service, matter, dydt = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(n)
-    span_wait = np.ones(m)
+    call_near, call_gain = np.zeros(m), np.zeros(m)
     full = lag_kind == 2
     t = begin
     rows = 0
@@ -385,9 +411,7 @@ def march(
     scale_t = max(abs(end), 1e-300)
     while t < end - 1e-13 * scale_t:
         if steps >= chunk or rows + 2 >= r_time.size:
-            return t, dt, 1, rows, steps, bad, output
-        for e in range(m):
-            span_wait[e] = wait[e]
+            return t, dt, 1, rows, steps, bad, output, -1
         for i in range(n):
             extra[i] = 0.0
         if fresh:  # flows at the start of a smooth stretch: a stage of no length
@@ -403,7 +427,7 @@ def march(
             _stage(
                 0.0, _factor(knot, value, t, True), 0.0, order, in_ptr, in_source, in_edge, out_ptr, row, scale,
                 copies, rest, cpu, host, limit, closed, busy, slope, blocked, cells, h_first, h_who, h_grid, h_load,
-                rate, held, weight, span_wait, content, external, extra, up, alpha, beta, ceiling, rhs, whole, number,
+                rate, held, weight, wait, content, phase, sync, passed, call_near, call_gain, external, extra, up, alpha, beta, ceiling, rhs, whole, number,
                 flow, inflow, admitted, turn, stretch, b0, b1, z, True, 200,
             )
             for i in range(n):
@@ -456,7 +480,7 @@ def march(
         count = _stage(
             theta, fm, 2.0 * theta, order, in_ptr, in_source, in_edge,
             out_ptr, row, scale, copies, rest, cpu, host, limit, closed, busy, slope, blocked, cells, h_first, h_who,
-            h_grid, h_load, rate, held, weight, span_wait, content, external, extra, up, alpha, beta, ceiling, rhs,
+            h_grid, h_load, rate, held, weight, wait, content, phase, sync, passed, call_near, call_gain, external, extra, up, alpha, beta, ceiling, rhs,
             whole, number, flow, inflow, admitted, turn, stretch, b0, b1, z, again, many,
         )
         if count > 0:
@@ -472,7 +496,7 @@ def march(
             count = _stage(
                 theta, fe, step, order, in_ptr, in_source, in_edge, out_ptr, row,
                 scale, copies, rest, cpu, host, limit, closed, busy, slope, blocked, cells, h_first, h_who, h_grid,
-                h_load, rate, held, weight, span_wait, content, external, extra, up, alpha, beta, ceiling, rhs,
+                h_load, rate, held, weight, wait, content, phase, sync, passed, call_near, call_gain, external, extra, up, alpha, beta, ceiling, rhs,
                 whole, number, flow, inflow, admitted, turn, stretch, b0, b1, z, again, many,
             )
         error = 0.0
@@ -493,7 +517,7 @@ def march(
             for h in range(s0.size):
                 stretch[h] = s0[h]
             if dt < 1e-12 * scale_t:
-                return t, dt, 2, rows, steps, bad, output
+                return t, dt, 2, rows, steps, bad, output, -1
             continue
         # the step stands
         for i in range(n):
@@ -515,17 +539,37 @@ def march(
                 asked = z[i] / max(service[i] + b1[i], 1e-300)
                 if row[i] >= 0 and copies[i] > 0.0 and asked >= ceiling[i] * (1.0 - 1e-9):
                     ceiling[i] += step / (lag[i] + step) * max(copies[i] * scale[i] / service[i] - ceiling[i], 0.0)
-            for e in range(out_ptr[i], out_ptr[i + 1]):
-                if held[e]:
-                    decay = math.exp(-step / wait[e]) if wait[e] > 0.0 else 0.0
-                    content[e] = content[e] * decay + rate[e] * 0.5 * (y1[i] + flow[i]) * wait[e] * (1.0 - decay)
-                    matter[e] = 1.0 if number[i] > service[i] * flow[i] * 1.5 + 0.5 else 0.2
+            e = out_ptr[i]
+            while e < out_ptr[i + 1]:
+                head = e
+                time = 0.0
+                reach = (call_near[e] + call_gain[e] * flow[i]) / rate[e] if rate[e] > 0.0 else 0.0
+                while e < out_ptr[i + 1] and phase[e] == phase[head]:
+                    if sync[e]:
+                        time += weight[e] * rate[e] * wait[e]
+                        matter[e] = 0.2
+                        if held[e] and number[i] > 1.5 * service[i] * flow[i] + 0.5:
+                            matter[e] = 1.0
+                    e += 1
+                if time > 1e-12:
+                    decay = math.exp(-step / time)
+                    content[head] = content[head] * decay + reach * time * (1.0 - decay)
+        broken = -1
+        for i in range(n):
+            if crush[i] < np.inf and up[i] > 0.0:
+                inside = number[i]
+                for e in range(out_ptr[i], out_ptr[i + 1]):
+                    inside += content[e]
+                if inside >= crush[i]:
+                    broken = i
+                    break
         before_t = t
         t = end if last_one else t + step
         steps += 1
         moved = _answer(
             order, out_ptr, target, calls, sync, latency, timeout, retries, backoff, budget, required, weight,
             service, number, flow, variance, admitted, attempts, rate, wait, response, spread, success, matter,
+            passed,
         )
         if outputs.size == 0:
             x = 1.0
@@ -569,8 +613,10 @@ def march(
             grow = 3.0
             if error > 0.0:
                 grow = min(3.0, 0.9 * error ** (-1.0 / 3.0))
-            if moved > 0.15:
-                grow = min(grow, max(0.25, 0.15 / moved))
+            if moved > 0.4:
+                grow = min(grow, max(0.25, 0.4 / moved))
             if not last_one or grow < 1.0:
                 dt = step * grow
-    return t, dt, 0, rows, steps, bad, output
+        if broken >= 0:
+            return t, dt, 3, rows, steps, bad, output, broken
+    return t, dt, 0, rows, steps, bad, output, -1

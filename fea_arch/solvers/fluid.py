@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from fea_arch.errors import ConvergenceError
 from fea_arch.kernels.erlang import erlang_c
 from fea_arch.kernels.fluid import march
 from fea_arch.solvers.network import Network
-from fea_arch.solvers.station_tables import CELLS, build_tables
+from fea_arch.solvers.station_tables import CELLS, StationTables, build_tables
 from fea_arch.solvers.statics import NetworkState
 
 __all__ = ["Change", "Fluid", "History", "run_fluid"]
@@ -66,6 +66,7 @@ class History:
     balance: float
     steps: int
     repeated: int
+    kills: tuple[tuple[float, int], ...] = ()
     interrupted: bool = False
 
 
@@ -95,8 +96,10 @@ class Fluid:
         inner = n0 * (refine - 1)
         # edges sorted by source; the calls of a component leave from its last stage
         ends = np.arange(n0) + inner
-        source = np.concatenate([np.arange(inner), ends[net.source]])
-        target = np.concatenate([np.arange(inner) + n0, net.target])
+        # in the order in which they are made: events, calls without a stage as declared, then stage by stage
+        call = self.call = np.lexsort((net.edge, net.stage, net.sync, net.source))
+        source = np.concatenate([np.arange(inner), ends[net.source[call]]])
+        target = np.concatenate([np.arange(inner) + n0, net.target[call]])
         pad_f, pad_i, pad_b = np.zeros(inner), np.zeros(inner, np.int64), np.zeros(inner, bool)
         self.m, self.inner = source.size, inner
         self.source, self.target = source.astype(np.int64), target.astype(np.int64)
@@ -106,15 +109,17 @@ class Fluid:
         self.in_edge, self.in_source = in_edge, self.source[in_edge]
         heads = net.order[::-1]
         self.order = (heads[:, None] + n0 * np.arange(refine)[None, :]).ravel().astype(np.int64)
-        self.calls = np.concatenate([np.ones(inner), self.base.calls])
-        self.sync = np.concatenate([~pad_b, net.sync])
-        self.latency = np.concatenate([pad_f, net.latency])
-        self.timeout = np.concatenate([pad_f + np.nan, net.timeout])
-        self.retries = np.concatenate([pad_i, net.retries])
-        self.backoff = np.concatenate([pad_f, net.backoff])
-        self.budget = np.concatenate([pad_f + np.nan, net.budget])
-        self.required = np.concatenate([~pad_b, net.required])
-        self.weight = np.concatenate([pad_f + 1.0, _stage_share(net, self.base)])
+        self.calls = np.concatenate([np.ones(inner), self.base.calls[call]])
+        self.sync = np.concatenate([~pad_b, net.sync[call]])
+        self.latency = np.concatenate([pad_f, net.latency[call]])
+        self.timeout = np.concatenate([pad_f + np.nan, net.timeout[call]])
+        self.retries = np.concatenate([pad_i, net.retries[call]])
+        self.backoff = np.concatenate([pad_f, net.backoff[call]])
+        self.budget = np.concatenate([pad_f + np.nan, net.budget[call]])
+        self.required = np.concatenate([~pad_b, net.required[call]])
+        self.weight = np.concatenate([pad_f + 1.0, _stage_share(net, self.base)[call]])
+        stage, own = net.stage[call], np.arange(call.size)
+        self.phase = np.concatenate([pad_i - 1, np.where(stage >= 0, call.size + stage, own)]).astype(np.int64)
         pooled = net.spread == 2
         self.copies = np.concatenate([np.where(pooled, 1.0, net.replicas.astype(float)), pad_f + 1.0])
         self.variability = _variability(net, self.base) if self.variability is None else self.variability
@@ -134,7 +139,7 @@ class Fluid:
         self.lag = np.tile(_warm_up(net), refine)
         blocking = np.concatenate([net.blocking, pad_b])
         pool = np.concatenate([net.law != 1, pad_b])
-        self.held = np.concatenate([pad_b, net.sync]) & (blocking & pool)[self.source % n0] if refine == 1 else (
+        self.held = np.concatenate([pad_b, net.sync[call]]) & (blocking & pool)[self.source % n0] if refine == 1 else (
             np.zeros(self.m, bool)
         )
         if refine > 1:  # the first stage is the station: its servers are held by the later stages and by callees
@@ -142,6 +147,7 @@ class Fluid:
         self.again = bool(
             (np.diff(net.start) > 1).any() or (net.source == net.target).any() or (self.row < -1).any()
         )
+        self.crush = np.concatenate([_crush(net), pad_f + np.inf])
         self._hosts()
 
     def _hosts(self) -> None:
@@ -164,6 +170,16 @@ class Fluid:
         self.h_who = np.concatenate(who).astype(np.int64) if who else np.zeros(0, np.int64)
         self.h_grid, self.h_load = grid, load
 
+    @property
+    def held_any(self) -> Array:
+        """1.0 for components whose workers wait for callees, (n_components,) [1]."""
+        held = np.bincount(self.source[self.held], minlength=self.n)[: self.n0] > 0
+        return np.asarray((held & self.network.blocking).astype(float))
+
+    def tables_of(self, index: NDArray[np.int64]) -> StationTables:
+        """Return the law tables of some components."""
+        return replace(self.tables, row=self.tables.row[index], scale=self.tables.scale[index])
+
     def at_rest(self, base: NetworkState | None = None) -> None:
         """Set the state to the static one."""
         base = self.base if base is None else base
@@ -181,8 +197,9 @@ class Fluid:
             refine > 1
         ) else np.zeros(0)
         self.state = self._state(
-            np.tile(flow, refine), number, response, np.concatenate([np.ones(self.inner), base.edge_attempts]),
-            np.concatenate([inner_wait, wait]),
+            np.tile(flow, refine), number, response, np.concatenate([np.ones(self.inner), base.edge_attempts[self.call]]),
+            np.concatenate([inner_wait, wait[self.call]]),
+            np.concatenate([np.ones(self.inner), (1.0 - base.edge_fail * net.required)[self.call]]),
         )
         self.state["success"][:n0] = base.success
         self.state["spread"][:n0] = np.minimum(base.variance, 1e18)
@@ -196,20 +213,31 @@ class Fluid:
         """Set the state to that of a system without requests."""
         net, refine = self.network, self.refine
         response = np.tile(net.service, refine)
-        wait = np.concatenate([np.zeros(self.inner), np.where(net.sync, net.latency + net.service[net.target], 0.0)])
+        first = np.where(net.sync, net.latency + net.service[net.target], 0.0)
+        wait = np.concatenate([np.zeros(self.inner), first[self.call]])
         if refine > 1:
             wait[: self.n0] = net.service * (refine - 1) / refine
-        self.state = self._state(np.zeros(self.n), np.zeros(self.n), response, np.ones(self.m), wait)
+        self.state = self._state(np.zeros(self.n), np.zeros(self.n), response, np.ones(self.m), wait, np.ones(self.m))
 
-    def _state(self, flow: Array, number: Array, response: Array, attempts: Array, wait: Array) -> dict[str, Any]:
+    def _state(self, flow: Array, number: Array, response: Array, attempts: Array, wait: Array, passed: Array) -> dict[str, Any]:
         rate = self.calls * attempts
-        content = np.where(self.held, rate * flow[self.source] * wait, 0.0)
-        held = np.bincount(self.source[self.held], (self.weight * content)[self.held], self.n)
+        time = np.where(self.sync, self.weight * rate * wait, 0.0)
+        content, reach = np.zeros(self.m), flow.copy()
+        steps = range(self.m) if (passed < 1.0).any() else ()
+        key = self.source * (2 * self.m + 2000) + self.phase
+        head = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]])) if self.m else np.zeros(0, np.int64)
+        whole = np.add.reduceat(time, head) if self.m else time
+        share = np.ones(self.m)
+        for e in steps:  # failed calls end their request: later calls of the caller are made less often
+            last = e > 0 and self.source[e - 1] == self.source[e]
+            share[e] = share[e - 1] * passed[e - 1] if last else 1.0
+        content[head] = whole * reach[self.source[head]] * share[head]
+        held = np.bincount(self.source[self.held], content[self.held], self.n)
         lag = np.zeros(self.n)
         return {
             "up": np.concatenate([self.network.available.astype(float), np.ones(self.inner)]),
             "lag": lag, "lag_kind": 0, "ceiling": np.full(self.n, np.inf), "attempts": attempts.copy(), "rate": rate,
-            "wait": wait.copy(), "content": content, "waiting": np.zeros(self.n), "number": number.copy(),
+            "wait": wait.copy(), "content": content, "passed": passed.copy(), "waiting": np.zeros(self.n), "number": number.copy(),
             "whole": number + held, "flow": flow.copy(), "variance": number.copy(), "response": response.copy(),
             "spread": response**2, "success": np.ones(self.n), "stretch": np.ones(self.h_first.size - 1),
             "copies": self.copies.copy(),
@@ -227,7 +255,7 @@ class Fluid:
             self.scale, s["copies"], self.rest, self.cpu, self.host, self.limit, self.bounded, self.scv, t.busy,
             t.slope, t.blocked, CELLS, self.h_first, self.h_who, self.h_grid, self.h_load, self.calls, self.sync,
             self.latency, self.timeout, self.retries, self.backoff, self.budget, self.required, self.weight,
-            self.held, knots[0], knots[1], external, closed[0], closed[1], s["up"], s["lag"], s["lag_kind"],
+            self.held, self.phase, s["passed"], knots[0], knots[1], external, closed[0], closed[1], s["up"], self.crush, s["lag"], s["lag_kind"],
             s["ceiling"], s["attempts"], s["rate"], s["wait"], s["content"], s["waiting"], s["number"], s["whole"],
             s["flow"], s["variance"], s["response"], s["spread"], s["success"], s["stretch"], tolerance, fixed, max_dt,
             self.again, outputs, output, *record, books, chunk,
@@ -281,6 +309,7 @@ def run_fluid(
     population = (np.zeros(n), np.zeros(n)) if closed is None else closed
     queue = sorted(changes, key=lambda c: c.time_s)
     events = sorted({float(t) for t in (*breaks, *(c.time_s for c in queue)) if 0.0 < t < duration_s} | {duration_s})
+    kills: list[tuple[float, int]] = []
     outputs = np.zeros(0) if times is None else np.ascontiguousarray(times, np.float64)
     books, killed = np.zeros((4, n)), np.zeros(n)
     start = model.state["number"].copy()
@@ -291,25 +320,31 @@ def run_fluid(
     smallest = float(np.min(model.rest + model.cpu))
     t, dt = 0.0, dt_s if dt_s is not None else max(smallest, 1e-5 * duration_s)
     try:
-        for target in events:
+        while t < duration_s * (1.0 - 1e-12):
             killed += _apply(model, queue, t)
-            while True:
-                t, dt, status, used, done, bad, output = model.march(
-                    t, target, dt, knots, rates, population, tolerance, dt_s is not None, max_dt_s, outputs, output,
-                    record, books, _CHUNK,
-                )
-                parts.append([a[:used].copy() for a in record])
-                steps, repeated = steps + done, repeated + bad
-                if progress is not None:
-                    progress(t / duration_s)
-                if status == 2:
-                    raise _collapsed(model, t, dt)
-                if status == 0:
-                    break
-            if dt_s is None:
-                dt = min(dt, max(smallest, 1e-3 * (dt if dt > 0 else 1.0)))
-            else:
+            target = next(e for e in events if e > t * (1.0 + 1e-12))
+            t, dt, status, used, done, bad, output, broken = model.march(
+                t, target, dt, knots, rates, population, tolerance, dt_s is not None, max_dt_s, outputs, output,
+                record, books, _CHUNK,
+            )
+            parts.append([a[:used].copy() for a in record])
+            steps, repeated = steps + done, repeated + bad
+            if progress is not None:
+                progress(t / duration_s)
+            if status == 2:
+                raise _collapsed(model, t, dt)
+            if status == 3:  # killed: everything inside is lost, and it answers again after its cold start
+                kills.append((t, broken % model.n0))
+                back = t + model.lag[broken % model.n0]
+                queue.append(Change(t, broken, 0.0, 0.0, empty=True))
+                queue.append(Change(back, broken, 1.0, 1.0))
+                queue.sort(key=lambda c: c.time_s)
+                if back < duration_s:
+                    events = sorted({*events, back})
+            if dt_s is not None:
                 dt = dt_s
+            elif status in (0, 3):
+                dt = max(smallest, 1e-2 * dt)
     except KeyboardInterrupt:
         interrupted = True
     killed += _apply(model, queue, t)
@@ -320,7 +355,7 @@ def run_fluid(
     most = max(float(books[0].max(initial=0.0)), float(start.max(initial=0.0)), 1e-300)
     return History(
         time, number, flow, inflow, share, variance, response, service, books[0], books[1], books[2], books[3], killed,
-        float(np.abs(wrong).max(initial=0.0) / most), steps, repeated, interrupted,
+        float(np.abs(wrong).max(initial=0.0) / most), steps, repeated, tuple(kills), interrupted,
     )
 
 
@@ -351,6 +386,18 @@ def _apply(model: Fluid, queue: list[Change], t: float) -> Array:
                 s["content"][model.target == j] = 0.0
                 s["content"][model.source == j] = 0.0
     return killed
+
+
+def _crush(network: Network) -> Array:
+    """Requests inside a component at which its memory limit kills it, (n,) [req]; inf without one."""
+    columns = network.arch.component_columns
+    limit, per, resident = (
+        np.asarray(columns.column(name), float)
+        for name in ("memory_limit_bytes", "memory_per_request_bytes", "memory_bytes")
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        room = (limit - np.nan_to_num(resident)) / per * network.replicas
+    return np.where(np.isnan(room) | (network.law == 2), np.inf, np.maximum(room, 0.0))
 
 
 def _warm_up(network: Network) -> Array:

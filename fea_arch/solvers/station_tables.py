@@ -132,11 +132,10 @@ def _chain_row(rates: Array, places: int, service: float) -> tuple[float, Array,
     logs = np.concatenate([[0.0], -np.cumsum(np.log(x_rates))])
     slow, fast = rates.min(), rates.max()
     if bounded:
-        z = np.concatenate([np.linspace(np.log(slow) - 25.0, np.log(fast) + 30.0, 1600)])
+        z = np.linspace(np.log(slow) - 25.0, np.log(fast) + 30.0, 1600)
     else:
-        gap = np.concatenate([np.geomspace(1.0, 1e-3, 300)[1:]])
-        z = np.concatenate([np.linspace(np.log(slow) - 25.0, np.log(rates[-1]) - 7.0, 200), np.log(rates[-1] * -np.expm1(np.log(gap)) if False else rates[-1] * (1.0 - gap)) ])
-        z = np.unique(z)
+        near = np.log(rates[-1] * (1.0 - np.geomspace(1.0, 1e-3, 300)[1:]))
+        z = np.unique(np.concatenate([np.linspace(np.log(slow) - 25.0, np.log(rates[-1]) - 7.0, 200), near]))
     w = logs[None, :] + z[:, None] * n[None, :]
     w -= w.max(axis=1, keepdims=True)
     w = np.exp(w)
@@ -163,7 +162,8 @@ def _chain_row(rates: Array, places: int, service: float) -> tuple[float, Array,
     slope = tangent[at] + t * (tangent[at + 1] - tangent[at])
     outside = goal >= mean[-1]
     end = rates[-1]
-    q = np.where(outside, flow[-1] + (end - flow[-1]) * (0.0 if bounded else 1.0) * (1.0 - mean[-1] / np.maximum(goal, 1e-300)), q)
+    beyond = 0.0 if bounded else end - flow[-1]
+    q = np.where(outside, flow[-1] + beyond * (1.0 - mean[-1] / np.maximum(goal, 1e-300)), q)
     slope = np.where(outside, 0.0, slope)
     small = goal <= mean[0]
     q, slope = np.where(small, goal * rates[0], q), np.where(small, rates[0], slope)

@@ -1,0 +1,139 @@
+"""Response times along a fluid history: what a request that arrives at each time will meet on its way.
+
+A request that joins a queue of ``N`` leaves when ``N`` more have left (order of arrival), which is the horizontal distance
+between the curves of arrivals and departures; its calls start after that, so the waits of callees are read at later times.
+The variance of a wait is the stationary one, scaled by the variance of the number inside; where a queue was built up by
+overload it is that of the services ahead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fea_arch.solvers.fluid import Fluid, History
+
+__all__ = ["Responses", "responses"]
+
+Array = NDArray[np.float64]
+
+#: Time of a request that is never answered [s].
+NEVER = 1e9
+#: Components up to which calls are followed to the time at which they are made.
+FOLLOWED = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Responses:
+    """Mean and variance of the response, and the share that succeeds, of arrivals at each time: (n_times, n)."""
+
+    mean: Array
+    variance: Array
+    success: Array
+
+
+def late_share(mean: Array, variance: Array, timeout: float) -> tuple[Array, Array]:
+    """Return ``P(T > t)`` and ``E[min(T, t)]`` of gamma distributions with these moments."""
+    from scipy.special import gammaincc
+
+    fixed = variance <= 1e-9 * mean * mean
+    shape = np.where(fixed, 1.0, mean * mean / np.where(fixed, 1.0, variance))
+    x = timeout * shape / np.maximum(mean, 1e-300)
+    late = np.where(fixed, (mean > timeout).astype(float), gammaincc(shape, x))
+    below = np.where(fixed, np.minimum(mean, timeout), mean * (1.0 - gammaincc(shape + 1.0, x)) + timeout * late)
+    return late, below
+
+
+def _own(model: Fluid, history: History) -> tuple[Array, Array, Array, Array]:
+    """Time in the own station, its variance, throughput and share admitted, each (n_times, n_components)."""
+    n0, refine, t = model.n0, model.refine, history.time
+    number = history.number.reshape(t.size, refine, n0).sum(axis=1)
+    service = history.service.reshape(t.size, refine, n0).sum(axis=1)
+    flow = history.flow[:, -n0:]
+    step = np.diff(t)[:, None]
+    left = np.concatenate([np.zeros((1, n0)), np.cumsum(0.5 * step * (flow[1:] + flow[:-1]), axis=0)])
+    own = np.empty_like(number)
+    for i in range(n0):
+        goal = left[:, i] + number[:, i]
+        own[:, i] = np.interp(goal, left[:, i], t) - t
+        beyond = goal > left[-1, i]
+        if beyond.any():
+            rate = flow[-1, i]
+            rest = (goal[beyond] - left[-1, i]) / rate if rate > 1e-9 else NEVER
+            own[beyond, i] = np.where(goal[beyond] - left[-1, i] > 1e-6, t[-1] - t[beyond] + rest, own[beyond, i])
+    own = np.minimum(np.maximum(own, service), NEVER)
+    stations = np.flatnonzero(model.row[:n0] >= 0)
+    scv = model.scv[:n0] * (1.0 if refine == 1 else 1.0 / refine)
+    variance = scv * service * service
+    if stations.size:
+        s = stations
+        outside = np.maximum(history.response[:, :n0][:, s] - own[:, s], 0.0) * model.held_any[s]
+        hold = service[:, s] + outside
+        total = number[:, s] + flow[:, s] * outside
+        copies = np.maximum(model.copies[s], 1e-12)
+        part = model.tables_of(s)
+        _, slope = part.look_up(total / copies)
+        pw = np.maximum(part.linear(part.waiting, total / copies), 1e-9)
+        wait = own[:, s] - service[:, s]
+        steep = slope / np.maximum(hold - outside * slope, 1e-12)
+        rest = flow[:, s] / np.maximum(steep, 1e-9)
+        ratio = np.minimum(history.variance[:, :n0][:, s] / np.maximum(rest, 1e-12), 1.5)
+        per = hold / (copies * model.scale[s])
+        ahead = np.maximum(number[:, s] - flow[:, s] * service[:, s], 0.0)
+        variance[:, s] += ratio * wait * wait * (2.0 / pw - 1.0) + np.maximum(1.0 - ratio, 0.0) * ahead * per * per
+    return own, np.minimum(variance, NEVER**2), flow, history.admitted_share[:, :n0]
+
+
+def responses(model: Fluid, history: History) -> Responses:
+    """Follow requests that arrive at each recorded time through their calls.
+
+    Parameters
+    ----------
+    model : Fluid
+    history : History
+
+    Returns
+    -------
+    Responses
+    """
+    net, n0, t = model.network, model.n0, history.time
+    own, own_var, _, admitted = _own(model, history)
+    # at a jump two records share one time; later reads must see the second
+    clock = t + np.arange(t.size) * 1e-12 * max(float(t[-1]), 1.0)
+    mean, variance, good = own.copy(), own_var.copy(), admitted.copy()
+    start = model.inner
+    place = np.argsort(model.call)
+    followed = n0 <= FOLLOWED
+    for i in net.order.tolist():
+        when = t + own[:, i]
+        for e in range(net.ptr[i], net.ptr[i + 1]):
+            if not net.sync[e] or net.target[e] == i:
+                continue
+            j = int(net.target[e])
+
+            def at(values: Array, when: Array = when) -> Array:
+                return np.interp(when, clock, values) if followed else values
+
+            m, v, lost = net.latency[e] + at(mean[:, j]), at(variance[:, j]), 1.0 - at(good[:, j])
+            if np.isfinite(net.timeout[e]):
+                late, m = late_share(m, v, float(net.timeout[e]))
+                v = np.minimum(v, m * m)
+                lost = 1.0 - (1.0 - late) * (1.0 - lost)
+            tries = np.ones_like(m)
+            if net.retries[e] > 0:
+                top = float(net.retries[e] + 1)
+                tries = np.where(lost < 1.0, (1.0 - lost**top) / np.maximum(1.0 - lost, 1e-12), top)
+                if np.isfinite(net.budget[e]):
+                    tries = np.minimum(tries, 1.0 + net.budget[e])
+            k = start + int(place[e])
+            calls = model.calls[k]
+            weight = calls * model.weight[k]
+            mean[:, i] += weight * (tries * m + (tries - 1.0) * net.backoff[e])
+            whole = np.floor(calls)
+            part = calls - whole
+            variance[:, i] += weight * tries * v + part * (1.0 - part) * m * m
+            if net.required[e]:
+                good[:, i] *= np.clip((1.0 - lost) * tries, 0.0, 1.0) ** calls
+    return Responses(np.minimum(mean, NEVER), np.minimum(variance, NEVER**2), good)
