@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -361,6 +362,18 @@ class Architecture:
         from fea_arch.architecture.checks import findings
 
         return findings(self)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the architecture and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default a new figure.
+        **options
+            ``result`` (a static or simulated answer, for the colours), ``theme`` (``"light"`` or ``"dark"``).
+        """
+        return import_module("fea_arch.plotting").draw(self, ax=ax, **options)
 
     def __repr__(self) -> str:
         from fea_arch.architecture.rendering import text

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fea_arch.errors import MissingExtraError, ModelError, suggestion
+from fea_arch.results.plots import Plottable
 
 __all__ = ["ComponentTable", "plain"]
 
@@ -43,7 +44,7 @@ def _short(value: Any) -> str:
     return str(value)
 
 
-class ComponentTable:
+class ComponentTable(Plottable):
     """Mixin of frozen result dataclasses that hold one value per component in each of some array fields.
 
     A subclass is a ``@dataclass(frozen=True, eq=False, repr=False)`` with a field ``components`` (names, in order). It

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["HistoryResult", "ModesResult", "PathResult"]
 
 Array = NDArray[np.float64]
 
 
-class _Frozen:
+class _Frozen(Plottable):
     """Make array fields read-only; give the result as plain types."""
 
     def __post_init__(self) -> None:

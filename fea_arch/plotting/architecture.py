@@ -1,0 +1,182 @@
+"""The architecture as a picture: layers from callers to callees, colour by stress, size by memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fea_arch.plotting.style import BANDS, MARKS, STATE_COLOURS, Theme, axes_for, cut, finish, stress_map
+from fea_arch.plotting.view import LIMIT, View, view
+
+if TYPE_CHECKING:
+    from fea_arch.architecture import Architecture
+
+__all__ = ["draw_view", "plot_architecture"]
+
+#: Inches per character and per row, at a label size of 8 points.
+PER_CHARACTER, PER_ROW = 0.078, 0.225
+
+
+def plot_architecture(
+    arch: Architecture, ax: Any = None, *, result: Any = None, theme: str | None = None, limit: int = LIMIT
+) -> Any:
+    """Draw an architecture and return the Axes.
+
+    Callers stand on the left, callees on the right; a dashed call is an event that nobody waits for, a dotted one
+    closes a cycle. With ``result`` the colour is the utilisation, the line width the rate of calls.
+
+    Parameters
+    ----------
+    arch : Architecture
+    ax : matplotlib.axes.Axes, optional
+        Default a new figure of a size at which every label is legible.
+    result : StaticResult or SimulationResult, optional
+    theme : {"light", "dark"}, optional
+    limit : int
+        Components beyond which groups are drawn.
+
+    Examples
+    --------
+    >>> import fea_arch as fa, matplotlib
+    >>> matplotlib.use("Agg")
+    >>> arch.plot(result=fa.static(arch)).get_title(loc="left") if (arch := fa.load_sample("shop")) else None
+    'shop: 5 components, 5 calls'
+    """
+    found = view(arch, result, limit=limit)
+    size = (
+        min(max(PER_CHARACTER * found.layout.width + 0.6, 6.4), 40.0),
+        min(max(PER_ROW * found.layout.height + 1.7, 3.4), 40.0),
+    )
+    ax, colours = axes_for(ax, theme, size)
+    title = f"{cut(arch.name, 60)}: {len(arch)} components, {arch.graph.n_edges} calls"
+    if result is not None and hasattr(result, "load_factor"):
+        title += f" at load factor {result.load_factor:g}"
+    return draw_view(found, ax, colours, title, stressed=result is not None)
+
+
+def draw_view(found: View, ax: Any, theme: Theme, title: str, *, stressed: bool) -> Any:
+    """Draw nodes, calls, labels and legend of a view."""
+    x, y = found.layout.x, -found.layout.y
+    ax.set_xlim(-1.0, found.layout.width + 1.0)
+    ax.set_ylim(-found.layout.height - 0.3, 0.9)
+    area = _areas(found.memory_bytes)
+    _calls(found, ax, theme, area)
+    for state in dict.fromkeys(found.state):
+        mine = np.flatnonzero([s == state for s in found.state])
+        shape = {"marker": MARKS.get(state, "o"), "s": area[mine], "zorder": 3, "linewidths": 0.8}
+        edge = [theme.ink if found.entry[i] else theme.muted for i in mine.tolist()]
+        if state == "down" or not stressed:
+            fill = STATE_COLOURS[theme.name]["down" if state == "down" else "elastic"]
+            ax.scatter(x[mine], y[mine], c=fill, edgecolors=edge, **shape)
+        else:
+            stress = np.clip(np.nan_to_num(found.stress[mine]), 0.0, 1.0)
+            ax.scatter(
+                x[mine], y[mine], c=stress, cmap=stress_map(theme), vmin=0.0, vmax=1.0, edgecolors=edge, **shape
+            )
+    ring = found.entry
+    ax.scatter(x[ring], y[ring], s=area[ring] + 70, facecolors="none", edgecolors=theme.ink, linewidths=1.1, zorder=2.5)
+    _labels(found, ax, theme)
+    _legend(found, ax, theme, stressed=stressed)
+    finish(ax, theme, title=title, grid="")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    if found.note:
+        ax.set_xlabel(found.note, color=theme.muted, fontsize=8, loc="left")
+    return ax
+
+
+def _areas(memory: Any) -> Any:
+    """Return the area of each mark [points^2], from the memory relative to the largest."""
+    top = np.nanmax(memory) if np.isfinite(memory).any() else 0.0
+    if not top > 0:
+        return np.full(memory.size, 55.0)
+    return 28.0 + 190.0 * np.where(np.isfinite(memory), memory, 0.0) / top
+
+
+def _calls(found: View, ax: Any, theme: Theme, area: Any) -> None:
+    from matplotlib.patches import FancyArrowPatch
+    from matplotlib.path import Path
+
+    x, y = found.layout.x, -found.layout.y
+    top = float(found.rate_per_s.max(initial=0.0))
+    for k, (a, b) in enumerate(zip(found.source.tolist(), found.target.tolist())):
+        share = found.rate_per_s[k] / top if top > 0 else 0.0
+        if a == b:
+            out = x[a]
+            loop = [(x[a], y[a]), (x[a] - 2.5, y[a] + 1.1), (x[a] + 2.5, y[a] + 1.1), (x[a], y[a])]
+        else:
+            same = abs(x[b] - x[a]) < 3.0
+            out = x[a] + 1.2 + 0.86 * len(found.texts[a]) if x[b] > x[a] + 3.0 else x[a]  # past the label
+            bend = max(0.45 * abs(x[b] - out), 4.0)
+            loop = (
+                [(x[a], y[a]), (x[a] - bend, y[a]), (x[b] - bend, y[b]), (x[b], y[b])]
+                if same
+                else [(out, y[a]), (out + np.sign(x[b] - x[a]) * bend, y[a]),
+                      (x[b] - np.sign(x[b] - x[a]) * bend, y[b]), (x[b], y[b])]
+            )
+        backward = bool(found.layout.backward[k])
+        style = ":" if backward else "--" if found.events[k] else "-"
+        ax.add_patch(
+            FancyArrowPatch(
+                path=Path(loop, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
+                arrowstyle="-|>,head_length=3.6,head_width=1.6", shrinkA=3 if out == x[a] else 0,
+                shrinkB=area[b] ** 0.5 / 2 + (4 if found.entry[b] else 1), joinstyle="miter", capstyle="butt",
+                linewidth=0.6 + 2.6 * share**0.5, linestyle=style, zorder=1,
+                color=theme.muted if backward else theme.cycle[0], alpha=0.28 + 0.5 * share**0.5,
+            )
+        )
+
+
+def _labels(found: View, ax: Any, theme: Theme) -> None:
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2.6, foreground=theme.paper)]
+    for i, text in enumerate(found.texts):
+        down = found.state[i] == "down"
+        ax.annotate(
+            cut(text, 60), (found.layout.x[i], -found.layout.y[i]), xytext=(8, 0),
+            textcoords="offset points", va="center", ha="left", fontsize=8, path_effects=halo, zorder=4,
+            color=theme.muted if down else theme.ink, annotation_clip=False,
+        )
+
+
+def _legend(found: View, ax: Any, theme: Theme, *, stressed: bool) -> None:
+    from matplotlib.lines import Line2D
+
+    def mark(label: str, **style: Any) -> Line2D:
+        return Line2D([], [], linestyle="", markeredgecolor=theme.muted, label=label, **style)
+
+    fill = STATE_COLOURS[theme.name]
+    items = []
+    if stressed:
+        words = {
+            "elastic": f"elastic, to {BANDS[0]:.0%} (paler: less)", "yielding": f"yielding, to {BANDS[1]:.0%}",
+            "failing": "failing, above",
+        }
+        items += [
+            mark(text, marker=MARKS[state], markersize=7, markerfacecolor=fill[state])
+            for state, text in words.items()
+        ]
+    if "down" in found.state:
+        items.append(mark("not available", marker="X", markersize=7, markerfacecolor=fill["down"]))
+    if found.entry.any():
+        items.append(
+            Line2D([], [], linestyle="", marker="o", markersize=10, markerfacecolor="none",
+                   markeredgecolor=theme.ink, label="load enters")
+        )
+    if found.events.any():
+        items.append(Line2D([], [], color=theme.cycle[0], linestyle="--", linewidth=1.2, label="event"))
+    if found.layout.backward.any():
+        items.append(Line2D([], [], color=theme.muted, linestyle=":", linewidth=1.2, label="closes a cycle"))
+    top = np.nanmax(found.memory_bytes) if np.isfinite(found.memory_bytes).any() else 0.0
+    if top > 0:
+        items.append(mark(f"area: memory, largest {top / 1e6:,.0f} MB", marker="o", markersize=14,
+                          markerfacecolor="none"))
+    if items:
+        ax.legend(
+            handles=items, loc="upper left", bbox_to_anchor=(0.0, -0.01 if not found.note else -0.09), fontsize=8,
+            ncols=min(len(items), 4), frameon=False, borderaxespad=0.2, handletextpad=0.5, columnspacing=1.4,
+        )
