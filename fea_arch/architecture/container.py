@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from fea_arch.architecture.fields import specs, strict
 from fea_arch.architecture.findings import Finding
 from fea_arch.architecture.graph import Graph, build_graph, numbered
 from fea_arch.architecture.loads import Load, LoadCase, Objective, Period, Workflow
+from fea_arch.architecture.rendering import Rendered
 from fea_arch.errors import ModelError, suggestion
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def _items(rows: Any, kind: type[Any]) -> list[Any]:
 
 @strict
 @dataclass(frozen=True, eq=False, repr=False)
-class Architecture:
+class Architecture(Rendered):
     """A system of components that call each other, and what acts on it.
 
     Parameters
@@ -362,28 +362,6 @@ class Architecture:
         from fea_arch.architecture.checks import findings
 
         return findings(self)
-
-    def plot(self, ax: Any = None, **options: Any) -> Any:
-        """Draw the architecture and return the matplotlib Axes.
-
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Where to draw; default a new figure.
-        **options
-            ``result`` (a static or simulated answer, for the colours), ``theme`` (``"light"`` or ``"dark"``).
-        """
-        return import_module("fea_arch.plotting").draw(self, ax=ax, **options)
-
-    def __repr__(self) -> str:
-        from fea_arch.architecture.rendering import text
-
-        return text(self)
-
-    def _repr_html_(self) -> str:
-        from fea_arch.architecture.rendering import html
-
-        return html(self)
 
 
 _PARTS: dict[str, type] = {

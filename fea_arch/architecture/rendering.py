@@ -1,16 +1,41 @@
-"""Text and HTML representation of an architecture."""
+"""Text, HTML and picture of an architecture."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from fea_arch.architecture.container import Architecture
 
-__all__ = ["html", "text"]
+__all__ = ["Rendered", "html", "text"]
+
+
+class Rendered:
+    """Mixin that shows an architecture as text, as HTML and as a picture."""
+
+    __slots__ = ()
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """Draw the architecture and return the matplotlib Axes.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw; default a new figure.
+        **options
+            ``result`` (a static or simulated answer, for the colours), ``theme`` (``"light"`` or ``"dark"``).
+        """
+        return import_module("fea_arch.plotting").draw(self, ax=ax, **options)
+
+    def __repr__(self) -> str:
+        return text(self)  # type: ignore[arg-type]
+
+    def _repr_html_(self) -> str:
+        return html(self)  # type: ignore[arg-type]
 
 
 def _loads(arch: Architecture) -> str:
