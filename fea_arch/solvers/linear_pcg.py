@@ -83,24 +83,27 @@ class ConjugateGradients:
         x = np.zeros(n)
         z, total, t, w = np.empty(n), np.empty(n), np.empty(n), np.empty(n)
         rest, relative, backward, iterations = f, 1.0, 1.0, 0
-        tighter = 0.1
-        for _ in range(8):
+        for _ in range(4):  # restarts, from the residual of the matrix itself
+            base, entry = x, relative
             r = kernels.transform(*self._upper, self._scale, self._order, rest)
-            squared = float(r @ r)
-            goal = squared * (tighter * RESIDUAL / max(relative, RESIDUAL)) ** 2
+            square = float(r @ r)
+            goal = square * (0.5 * RESIDUAL / relative) ** 2
             total[:] = 0.0
             square = -1.0
             while iterations < self.max_iterations:
                 done, square = kernels.iterate(*self._upper, self._excess, r, z, total, t, w, square, 50, goal)
                 iterations += done
-                if square <= goal or done < 50:
+                if square > goal and done == 50:
+                    continue
+                x = base.copy()
+                kernels.recover(*self._upper, self._scale, self._order, total.copy(), x)
+                before = relative
+                rest, relative, backward = self.matrix.residual(x, f)
+                if relative <= RESIDUAL or not relative < 0.5 * before or square > goal:
                     break
-            kernels.recover(*self._upper, self._scale, self._order, total, x)
-            before = relative
-            rest, relative, backward = self.matrix.residual(x, f)
-            if relative <= RESIDUAL or iterations >= self.max_iterations or not relative < before:
+                goal = min(goal, square) * min(0.25, (0.5 * RESIDUAL / relative) ** 2)  # the norms differ: go on
+            if relative <= RESIDUAL or iterations >= self.max_iterations or not relative < 0.5 * entry:
                 break
-            tighter *= 0.1
         if not np.isfinite(x).all() or not (relative <= RESIDUAL or backward <= BACKWARD):
             raise ConvergenceError(
                 f"conjugate gradients stopped after {iterations} iterations at a relative residual of {relative:.1e}",
