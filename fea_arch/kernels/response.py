@@ -87,6 +87,15 @@ def _erlang_c(c: int, a: float) -> float:
 
 
 @subroutine
+def _langenbach_belz(rho: float, ca2: float, cs2: float) -> float:
+    """Factor on the M/M/c wait for general times (Allen-Cunneen with the Kraemer and Langenbach-Belz correction)."""
+    factor = (ca2 + cs2) / 2.0
+    if ca2 < 1.0 and factor > 0.0:
+        factor *= math.exp(-2.0 * (1.0 - rho) * (1.0 - ca2) ** 2 / (3.0 * rho * (ca2 + cs2) + 1e-300))
+    return factor
+
+
+@subroutine
 def _chain(lam: float, rates: Any, first: int, c: int, scale: float, places: int) -> Any:
     """Stationary birth-death chain: mean wait, P(arrival finds all c busy), blocking, mean in flight."""
     total = 1.0
@@ -165,7 +174,7 @@ def _short_queue(replicas: int, servers: int, rho: float) -> float:
     Fitted to event simulations with 2-8 replicas of 1-4 servers at 30-90 % load; it leaves the mean response of such
     a group within 5 %.
     """
-    return 0.21 * replicas**-0.6 * servers**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (replicas - 2))
+    return float(0.21 * replicas**-0.6 * servers**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (replicas - 2)))
 
 
 @kernel(work=lambda order, *rest: 300.0 * order.size)
@@ -372,9 +381,17 @@ def sweep_response(
                     ca2 = arrival_scv[i]
                     if spread[i] == 0 and r > 1:  # round robin thins the arrivals to one in r
                         ca2 = ca2 / r
-                    factor = (ca2 + cs2) / 2.0
-                    if ca2 < 1.0 and ca2 + cs2 > 0.0:  # Kraemer and Langenbach-Belz
-                        factor *= math.exp(-2.0 * (1.0 - rho) * (1.0 - ca2) ** 2 / (3.0 * rho * (ca2 + cs2) + 1e-300))
+                    factor = _langenbach_belz(rho, ca2, cs2)
+                    if spread[i] == 0 and r > 1 and c == 1 and arrival_scv[i] == 1.0 and 0.0 < rho < _FULL:
+                        # Erlang-r arrivals at one server: exact for exponential times, scaled for others
+                        root = rho
+                        for _ in range(2000):
+                            new = (rho * r / (rho * r + 1.0 - root)) ** r
+                            done = abs(new - root) <= 1e-15
+                            root = new
+                            if done:
+                                break
+                        factor *= root * (1.0 - rho) / ((1.0 - root) * rho) / _langenbach_belz(rho, ca2, 1.0)
                     if spread[i] == 2 and replicas[i] > 1:
                         # joining the shortest queue cannot jockey: some wait while another replica idles
                         n_r = replicas[i]

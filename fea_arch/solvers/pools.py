@@ -152,7 +152,7 @@ def _variability(rates: Array, hold_scv: float) -> float:
     has the smaller variability of a sum of stages.
     """
     waiting_share = min(max(1.0 - rates[-1] / (rates.size * rates[0]), 0.0), 1.0)
-    return (1.0 + waiting_share + (1.0 - waiting_share) * hold_scv) / 2.0
+    return float(1.0 + waiting_share + (1.0 - waiting_share) * hold_scv) / 2.0
 
 
 def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:

@@ -27,7 +27,8 @@ def random_network(seed: int, peak: float, *, least: int = 4, most: int = 8) -> 
     for i in range(n - 1):
         for j in rng.choice(np.arange(i + 1, n), size=min(int(rng.integers(1, 4)), n - 1 - i), replace=False):
             ratio = float(rng.choice([0.5, 1.0, 1.0, 1.5, 2.0]))
-            calls.append(fa.Dependency(f"c{i}", f"c{j}", calls=ratio, network_latency_s=float(rng.choice([0.0, 0.001]))))
+            latency = float(rng.choice([0.0, 0.001]))
+            calls.append(fa.Dependency(f"c{i}", f"c{j}", calls=ratio, network_latency_s=latency))
     arch = fa.Architecture(name=f"random-{seed}", components=components, dependencies=calls,
                            loads=[fa.Load("c0", rate_per_s=1.0)])
     low, high = 0.0, 1.0
