@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from reference.random_networks import random_network
 
 import fea_arch as fa
-from reference.random_networks import random_network
 
 SEEDS = range(20)
 
