@@ -1,0 +1,565 @@
+"""Quasi-static march of a station network through a load history: backlogs, responses and answers within an objective.
+
+Queues are the state (pointwise stationary fluid flow approximation, W.-P. Wang, D. Tipper and S. Banerjee, INFOCOM 1996):
+``dQ/dt = lambda - y`` with ``Q = r F rho^e / (1 - rho)``, ``rho = y / mu``, ``e = sqrt(2 (c + 1))`` (H. Sakasegawa, Annals of
+the Institute of Statistical Mathematics 29, 1977) and ``F`` the Allen-Cunneen factor. Everything else follows the
+queues at once. One backward Euler step sweeps the calls from callers to callees for the flows, back-pressure of full
+worker pools included, and from callees to callers for the moments of the response times.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fea_arch.kernels.compile import kernel, subroutine
+
+__all__ = [
+    "E_BACKOFF", "E_BREAK_OPEN_S", "E_BREAK_SHARE", "E_BUDGET", "E_CALLS", "E_LATENCY", "E_TIMEOUT", "N_BLOCKING",
+    "N_CPU", "N_LIMIT", "N_REPLICAS", "N_ROOM", "N_SCV", "N_SCV_IN", "N_SERVERS", "N_SERVICE", "N_WARM_UP",
+    "march",
+]  # fmt: skip
+
+# columns of the table of components; N_ROOM: requests inside one replica at which it is killed, inf without limit
+N_SERVICE, N_SCV, N_SERVERS, N_REPLICAS, N_BLOCKING, N_SCV_IN, N_LIMIT, N_ROOM, N_WARM_UP, N_CPU = range(10)
+# columns of the table of calls
+E_CALLS, E_LATENCY, E_TIMEOUT, E_BACKOFF, E_BUDGET, E_BREAK_SHARE, E_BREAK_OPEN_S = range(7)
+
+_FULL = 0.9999
+
+
+@subroutine
+def _gamma_cdf(shape: float, x: float) -> float:
+    """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
+    if x <= 0.0:
+        return 0.0
+    if shape > 2.0e4:
+        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
+        return 0.5 * math.erfc(-z / math.sqrt(2.0))
+    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
+    if x < shape + 1.0:
+        term = 1.0 / shape
+        total = term
+        a = shape
+        for _ in range(10000):
+            a += 1.0
+            term *= x / a
+            total += term
+            if term < total * 1e-10:
+                break
+        return min(1.0, front * total)
+    b = x + 1.0 - shape
+    c = 1e300
+    d = 1.0 / b
+    h = d
+    for k in range(1, 10000):
+        an = -k * (k - shape)
+        b += 2.0
+        d = an * d + b
+        if abs(d) < 1e-300:
+            d = 1e-300
+        c = b + an / c
+        if abs(c) < 1e-300:
+            c = 1e-300
+        d = 1.0 / d
+        delta = d * c
+        h *= delta
+        if abs(delta - 1.0) < 1e-10:
+            break
+    return max(0.0, 1.0 - front * h)
+
+
+@subroutine
+def _within(mean: float, variance: float, t: float) -> float:
+    """P(T <= t) of the gamma distribution with these moments."""
+    if mean <= 0.0:
+        return 1.0
+    if variance <= 1e-9 * mean * mean:
+        return 1.0 if mean <= t else 0.0
+    return _gamma_cdf(mean * mean / variance, t * mean / variance)
+
+
+@subroutine
+def _fill(size: float, expo: float, work: float, goal: float, rho: float) -> float:
+    """Utilisation with ``size rho^expo / (1 - rho) + work rho = goal``: safeguarded Newton steps."""
+    low, high = 0.0, 1.0
+    rho = min(max(rho, 1e-9), 1.0 - 1e-9)
+    for _ in range(60):
+        top = size * rho**expo
+        gap = 1.0 - rho
+        value = top / gap + work * rho - goal
+        if value > 0.0:
+            high = rho
+        else:
+            low = rho
+        slope = top * (expo / rho + 1.0 / gap) / gap + work
+        new = rho - value / slope if slope > 0.0 else 0.5 * (low + high)
+        if not low < new < high:
+            new = 0.5 * (low + high)
+        if abs(new - rho) <= 1e-9 * (1.0 - new) + 1e-13:
+            return new
+        rho = new
+    return rho
+
+
+@subroutine
+def _factor(knot: Any, value: Any, t: float) -> float:
+    """Load factor inside a step: linear between knots."""
+    k = 0
+    while k < knot.size - 2 and knot[k + 1] <= t:
+        k += 1
+    if knot.size == 1:
+        return value[0]
+    width = knot[k + 1] - knot[k]
+    if width <= 0.0:
+        return value[k + 1]
+    x = min(max((t - knot[k]) / width, 0.0), 1.0)
+    return value[k] + x * (value[k + 1] - value[k])
+
+
+@subroutine
+def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
+    """Mean and variance of the larger of two independent times (C. E. Clark, Operations Research 9, 1961)."""
+    spread = math.sqrt(v1 + v2)
+    if spread <= 1e-12 * (m1 + m2) or spread <= 0.0:
+        return (m1, v1) if m1 >= m2 else (m2, v2)
+    a = (m1 - m2) / spread
+    big = 0.5 * math.erfc(-a / math.sqrt(2.0))
+    dens = math.exp(-0.5 * a * a) / math.sqrt(2.0 * math.pi)
+    mean = m1 * big + m2 * (1.0 - big) + spread * dens
+    square = (m1 * m1 + v1) * big + (m2 * m2 + v2) * (1.0 - big) + (m1 + m2) * spread * dens
+    return mean, max(square - mean * mean, 0.0)
+
+
+@kernel
+def march(
+    order: Any, ptr: Any, target: Any, source: Any, in_ptr: Any, in_edge: Any, node: Any, edge: Any, sync: Any,
+    retries: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any, dead: Any,
+    ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, objective: float, begin: float,
+    iterations: int, blame: Any, series: Any, flow_end: Any,
+) -> Any:
+    """March through ``times`` and count offered requests and those answered within the objective.
+
+    Parameters
+    ----------
+    order : (n,) int64
+        Components, callees first.
+    ptr, target, source, in_ptr, in_edge : CSR of the calls, both ways.
+    node, edge : (n, 10), (m, 7) float64
+        Tables with the columns named in this module.
+    dead : (n,) bool
+        Components that answer nothing.
+    ext : (n,) float64
+        Arrivals from outside at load factor 1 [1/s].
+    knot, value : (k,) float64
+        Load factor over time, linear between knots.
+    out_who, out_time : (o,) int64, (o, 3) float64
+        Outages: component or -1 for all; begin, end [s] and share of the capacity that is lost.
+    times : (t,) float64
+        Ends of the steps, the first one the begin [s].
+    objective, begin : float
+        Latency objective [s]; requests before ``begin`` are not counted.
+    iterations : int
+        Sweeps per step.
+    blame : (n,) float64
+        Receives the lost requests by component [req].
+    series : (t, 3) float64
+        Receives offered, good [1/s] and the number waiting [req] of each step.
+    flow_end : (n, 4) float64
+        Receives flow [1/s], utilisation [1], wait and response [s] at the end.
+
+    Returns
+    -------
+    offered, good : float
+        Requests from ``begin`` on [req].
+    """
+    n, m = order.size, target.size
+    n_groups = 0
+    for e in range(m):
+        n_groups = max(n_groups, group[e] + 1)
+    queue, old = np.zeros(n), np.zeros(n)
+    wait, wait_var = np.zeros(n), np.zeros(n)
+    hold, hold_scv = node[:, N_SERVICE].copy(), node[:, N_SCV].copy()
+    response, variance, success = node[:, N_SERVICE].copy(), np.zeros(n), np.ones(n)
+    arrive, flow, rho = np.zeros(n), np.zeros(n), np.zeros(n)
+    admitted, up, cap, culprit = np.ones(n), np.ones(n), np.zeros(n), np.arange(n)
+    attempts, fail, spent = np.ones(m), np.zeros(m), np.zeros(m)
+    slow, servers, tokens = np.ones(n), node[:, N_SERVERS].copy(), np.zeros(n)
+    down_until, open_until = np.full(n, -1.0), np.full(m, -1.0)
+    stretch = np.ones(cpus.size)
+    saved = np.zeros(max(n_groups, 1))
+    gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
+    visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
+    for i in range(n):
+        if node[i, N_LIMIT] < np.inf:
+            tokens[i] = max(node[i, N_LIMIT], 1.0)
+    offered = 0.0
+    good = 0.0
+    first = True
+    for step in range(1, times.size):
+        t0, t1 = times[step - 1], times[step]
+        dt = t1 - t0
+        if dt <= 0.0:
+            continue
+        middle = 0.5 * (t0 + t1)
+        factor = _factor(knot, value, middle)
+        for i in range(n):
+            slow[i] = 1.0
+            servers[i] = node[i, N_SERVERS]
+            up[i] = 0.0 if dead[i] or down_until[i] > middle else 1.0
+        for o in range(out_who.size):
+            if out_time[o, 0] <= middle < out_time[o, 1]:
+                for i in range(n):
+                    if out_who[o] >= 0 and out_who[o] != i:
+                        continue
+                    left = 1.0 - out_time[o, 2]
+                    if left <= 1e-12:
+                        up[i] = 0.0
+                        queue[i] = 0.0
+                        continue
+                    c = node[i, N_SERVERS]
+                    fewer = c if law[i] == 1 else min(max(math.floor(c * left + 0.999999), 1.0), c)
+                    slow[i] = fewer / (c * left)
+                    servers[i] = fewer
+        for i in range(n):
+            old[i] = queue[i]
+            cap[i] = np.inf
+            culprit[i] = i
+        rounds = 12 if first else iterations
+        first = False
+        for trip in range(rounds):
+            # -- flows, callers first ----------------------------------------------------------------------------
+            for position in range(n - 1, -1, -1):
+                i = order[position]
+                lam = ext[i] * factor
+                for p in range(in_ptr[i], in_ptr[i + 1]):
+                    e = in_edge[p]
+                    if source[e] != i and open_until[e] <= middle:
+                        lam += flow[source[e]] * edge[e, E_CALLS] * attempts[e]
+                arrive[i] = lam
+                adm = up[i]
+                if node[i, N_LIMIT] < np.inf and lam > 0.0:
+                    adm *= min(1.0, (tokens[i] + node[i, N_LIMIT] * dt) / (lam * dt))
+                if adm <= 0.0:
+                    admitted[i] = 0.0
+                    queue[i] = 0.0
+                    flow[i] = 0.0
+                    rho[i] = 0.0
+                    continue
+                if law[i] == 1:
+                    admitted[i] = adm
+                    flow[i] = lam * adm
+                    rho[i] = 0.0
+                    continue
+                r, c = node[i, N_REPLICAS], servers[i]
+                mu = r * c / max(hold[i], 1e-12)
+                limit = min(mu, cap[i])
+                ca2 = node[i, N_SCV_IN]
+                size = r * 0.5 * (ca2 + hold_scv[i])
+                expo = math.sqrt(2.0 * (c + 1.0))
+                x = _fill(size, expo, dt * limit, old[i] + dt * lam * adm, rho[i])
+                rho[i] = x
+                y = x * limit
+                q = max(old[i] + dt * (lam * adm - y), 0.0)
+                if places[i] >= 0:
+                    room = places[i] * r
+                    u = lam * adm / limit
+                    block = 0.0
+                    if q > room:
+                        block = (q - room) / max(dt * lam * adm, 1e-300)
+                        q = room
+                    if u < 1.0:
+                        pw = u ** (expo - 1.0)
+                        over = pw * (1.0 - u) * u ** places[i]
+                        block = max(block, over / (1.0 - pw * u ** (places[i] + 1.0)))
+                    adm *= max(1.0 - block, 0.0)
+                    y = min(y, lam * adm + old[i] / dt)
+                admitted[i] = adm
+                queue[i] = q
+                flow[i] = y
+            # -- full pools push back ----------------------------------------------------------------------------
+            for j in range(n):
+                if queue[j] <= 0.0 or arrive[j] <= 0.0:
+                    continue
+                room = 0.0
+                pooled = ext[j] * factor <= 1e-9 * arrive[j]
+                for p in range(in_ptr[j], in_ptr[j + 1]):
+                    e = in_edge[p]
+                    i = source[e]
+                    if not sync[e] or node[i, N_BLOCKING] == 0.0 or law[i] == 1 or edge[e, E_TIMEOUT] < np.inf or i == j:
+                        pooled = False
+                    room += node[i, N_REPLICAS] * servers[i]
+                if pooled and queue[j] > room:
+                    keep = 1.0 - (queue[j] - room) / (arrive[j] * dt)
+                    for p in range(in_ptr[j], in_ptr[j + 1]):
+                        i = source[in_edge[p]]
+                        if edge[in_edge[p], E_CALLS] <= 0.0:
+                            continue
+                        allowed = max(flow[i] * keep, 1e-9)
+                        if allowed < cap[i]:
+                            cap[i] = allowed
+                            culprit[i] = culprit[j]
+                    queue[j] = room
+            # -- processors of hosts -------------------------------------------------------------------------------
+            for h in range(cpus.size):
+                demand = 0.0
+                for i in range(n):
+                    if host[i] == h:
+                        demand += flow[i] * node[i, N_CPU]
+                u = demand / cpus[h]
+                whole = max(math.floor(cpus[h]), 1.0)
+                if u < 0.98:
+                    goal = 1.0 + u ** (math.sqrt(2.0 * (whole + 1.0)) - 1.0) / (whole * (1.0 - u))
+                    goal *= whole / cpus[h]
+                    stretch[h] += 0.5 * (goal - stretch[h])
+                else:
+                    stretch[h] = min(stretch[h] * max(u / 0.98, 1.02), 1e6)
+            # -- responses, callees first --------------------------------------------------------------------------
+            for position in range(n):
+                i = order[position]
+                outside = 0.0
+                outside_var = 0.0
+                ok = 1.0
+                for g in range(n_groups):
+                    gone[g] = 0.0
+                    sized[g] = 0.0
+                grouped = False
+                top_stage = -1
+                for e in range(ptr[i], ptr[i + 1]):
+                    attempts[e] = 1.0
+                    fail[e] = 0.0
+                    spent[e] = 0.0
+                    if edge[e, E_CALLS] <= 0.0 or not sync[e]:
+                        continue
+                    j = target[e]
+                    if open_until[e] > middle:
+                        attempts[e] = 0.0
+                        fail[e] = 1.0
+                        mean = 0.0
+                        total_var = 0.0
+                    else:
+                        mean = edge[e, E_LATENCY] + response[j]
+                        var = variance[j]
+                        bad = 1.0 - success[j]
+                        if edge[e, E_TIMEOUT] < np.inf:
+                            t = edge[e, E_TIMEOUT]
+                            if var <= 1e-9 * mean * mean:
+                                over = 1.0 if mean > t else 0.0
+                                m1 = min(mean, t)
+                                m2 = m1 * m1
+                            else:
+                                shape = mean * mean / var
+                                x = t * mean / var
+                                over = 1.0 - _gamma_cdf(shape, x)
+                                m1 = mean * _gamma_cdf(shape + 1.0, x) + t * over
+                                m2 = (mean * mean + var) * _gamma_cdf(shape + 2.0, x) + t * t * over
+                            bad = 1.0 - (1.0 - over) * (1.0 - bad)
+                            mean = m1
+                            var = max(m2 - m1 * m1, 0.0)
+                        tries = 1.0
+                        if retries[e] > 0 and bad > 0.0:
+                            tries = retries[e] + 1.0
+                            if bad < 1.0:
+                                tries = (1.0 - bad ** (retries[e] + 1)) / (1.0 - bad)
+                            if edge[e, E_BUDGET] < np.inf:
+                                tries = min(tries, 1.0 + edge[e, E_BUDGET])
+                        attempts[e] = 0.5 * (tries + attempts[e]) if trip > 0 else tries
+                        fail[e] = min(max(1.0 - (1.0 - bad) * tries, 0.0), 1.0)
+                        total_var = tries * var + (tries - 1.0) * mean * mean
+                        mean = tries * mean + (tries - 1.0) * edge[e, E_BACKOFF]
+                    spent[e] = mean
+                    calls = edge[e, E_CALLS]
+                    whole = math.floor(calls)
+                    part = calls - whole
+                    if required[e] and fail[e] > 0.0:
+                        if group[e] >= 0:
+                            gone[group[e]] += calls * fail[e]
+                            sized[group[e]] += calls
+                            grouped = True
+                        else:
+                            ok *= (1.0 - fail[e]) ** whole * (1.0 - part * fail[e])
+                    elif required[e] and group[e] >= 0:
+                        sized[group[e]] += calls
+                    if stage[e] >= 0:
+                        top_stage = max(top_stage, stage[e])
+                    elif j != i:
+                        outside += calls * mean
+                        outside_var += calls * total_var + part * (1.0 - part) * mean * mean
+                if grouped:
+                    for g in range(n_groups):
+                        if gone[g] > 0.0:
+                            x = min(gone[g] / sized[g], 1.0)
+                            whole = math.floor(sized[g] + 1e-9)
+                            ok *= (1.0 - x) ** whole * (1.0 - max(sized[g] - whole, 0.0) * x)
+                now = 0
+                while now <= top_stage:
+                    s_mean = 0.0
+                    s_var = 0.0
+                    for e in range(ptr[i], ptr[i + 1]):
+                        if sync[e] and stage[e] == now and edge[e, E_CALLS] > 0.0:
+                            per = max(1.0, edge[e, E_CALLS])
+                            chance = min(1.0, edge[e, E_CALLS])
+                            b_mean = per * spent[e] * chance
+                            b_var = per * variance[target[e]] * chance + chance * (1.0 - chance) * spent[e] ** 2
+                            s_mean, s_var = _larger(s_mean, s_var, b_mean, b_var)
+                    outside += s_mean
+                    outside_var += s_var
+                    now += 1
+                service = node[i, N_SERVICE] * slow[i]
+                if host[i] >= 0:
+                    service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
+                own_var = node[i, N_SCV] * service * service
+                h = service + outside if node[i, N_BLOCKING] > 0.0 else service
+                h_var = own_var + outside_var if node[i, N_BLOCKING] > 0.0 else own_var
+                hold[i] = 0.5 * (hold[i] + h) if trip > 0 else h
+                hold_scv[i] = h_var / (h * h)
+                w = 0.0
+                w_var = 0.0
+                if law[i] != 1 and queue[i] > 0.0 and flow[i] > 0.0:
+                    r, c = node[i, N_REPLICAS], servers[i]
+                    w = queue[i] / flow[i]
+                    theta = hold[i] / c
+                    u = min(arrive[i] * admitted[i] / max(flow[i], 1e-300) * rho[i], 1.0)
+                    pw = max(rho[i] ** (math.sqrt(2.0 * (c + 1.0)) - 1.0), 1e-6)
+                    w_var = w * w * (2.0 / pw - 1.0)
+                    if u >= 0.999:
+                        w_var = min(w_var, 4.0 * w * theta)
+                wait[i] = w
+                wait_var[i] = w_var
+                alive = 1.0
+                if node[i, N_ROOM] < np.inf and flow[i] > 0.0:
+                    r = node[i, N_REPLICAS]
+                    inside = (queue[i] + flow[i] * (service + outside)) / r
+                    busy = flow[i] * (service + outside) / r
+                    chance = _hits(node[i, N_ROOM], busy, queue[i] / r, rho[i], servers[i], node[i, N_BLOCKING])
+                    rate = arrive[i] / r * chance
+                    if inside < node[i, N_ROOM]:
+                        killed = min(rate * node[i, N_ROOM] / max(arrive[i] / r, 1e-300), 1.0)
+                        off = rate * node[i, N_WARM_UP] / (1.0 + rate * node[i, N_WARM_UP])
+                        if r > 1.0:
+                            off = off**r
+                        alive = (1.0 - off) * (1.0 - killed)
+                success[i] = admitted[i] * ok * alive
+                response[i] = w + service + outside
+                variance[i] = w_var + own_var + outside_var
+                if admitted[i] <= 0.0:
+                    response[i] = 0.0
+                    variance[i] = 0.0
+        # -- after the step: kills, breakers, tokens -----------------------------------------------------------------
+        for i in range(n):
+            if node[i, N_LIMIT] < np.inf:
+                tokens[i] += (node[i, N_LIMIT] - min(arrive[i], node[i, N_LIMIT] + tokens[i] / dt)) * dt
+                tokens[i] = min(max(tokens[i], 0.0), max(node[i, N_LIMIT], 1.0))
+            if node[i, N_ROOM] < np.inf and flow[i] > 0.0:
+                inside = queue[i] + flow[i] * max(response[i] - wait[i], 0.0)
+                if inside >= node[i, N_ROOM] * node[i, N_REPLICAS]:
+                    queue[i] = 0.0
+                    rho[i] = 0.0
+                    success[i] = 0.0
+                    down_until[i] = t1 + node[i, N_WARM_UP]
+        for e in range(m):
+            if edge[e, E_BREAK_SHARE] < np.inf and open_until[e] <= middle and fail[e] >= edge[e, E_BREAK_SHARE]:
+                if flow[source[e]] > 0.0:
+                    open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
+        # -- books ---------------------------------------------------------------------------------------------------
+        rate = 0.0
+        fine = 0.0
+        waiting = 0.0
+        for i in range(n):
+            waiting += queue[i]
+            if ext[i] > 0.0:
+                rate += ext[i] * factor
+                fine += ext[i] * factor * success[i] * _within(response[i], variance[i], objective)
+        series[step, 0], series[step, 1], series[step, 2] = rate, fine, waiting
+        span = min(t1 - begin, dt)
+        if span <= 0.0 or rate <= 0.0:
+            continue
+        offered += rate * span
+        good += fine * span
+        if rate - fine > 1e-12 * rate:
+            _charge(
+                order, ptr, target, source, edge, sync, required, ext, factor, success, response, variance, objective,
+                admitted, wait, hold, node, fail, attempts, culprit, stretch, host, slow, span, visit, lost, late, blame,
+            )  # fmt: skip
+    for i in range(n):
+        flow_end[i, 0], flow_end[i, 1], flow_end[i, 2], flow_end[i, 3] = flow[i], rho[i], wait[i], response[i]
+    return offered, good
+
+
+@subroutine
+def _hits(room: float, busy: float, queue: float, rho: float, servers: float, blocking: float) -> float:
+    """Chance that an arrival finds a replica one short of its memory limit: Poisson in service, geometric in line."""
+    top = math.floor(room) - 1.0
+    if top < 0.0:
+        return 1.0
+    if blocking > 0.0 and top > servers:
+        x = min(max(rho, 1e-9), 1.0 - 1e-9)
+        return x ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) * (1.0 - x) * x ** (top - servers)
+    mean = busy + queue
+    if mean <= 0.0:
+        return 0.0
+    return math.exp(top * math.log(mean) - mean - math.lgamma(top + 1.0)) if top < 1e6 else 0.0
+
+
+@subroutine
+def _charge(
+    order: Any, ptr: Any, target: Any, source: Any, edge: Any, sync: Any, required: Any, ext: Any, factor: float,
+    success: Any, response: Any, variance: Any, objective: float, admitted: Any, wait: Any, hold: Any, node: Any,
+    fail: Any, attempts: Any, culprit: Any, stretch: Any, host: Any, slow: Any, span: float, visit: Any, lost: Any,
+    late: Any, blame: Any,
+) -> None:
+    """Charge the lost requests of a step to components.
+
+    Errors go to who turns requests away or dies, and down the calls that fail; lateness goes to where the time is
+    spent, the wait of a full pool to the callee that fills it.
+    """
+    n = order.size
+    for i in range(n):
+        visit[i] = 0.0
+        lost[i] = 0.0
+        late[i] = 0.0
+    for i in range(n):
+        if ext[i] > 0.0:
+            r = ext[i] * factor * span
+            inside = _within(response[i], variance[i], objective)
+            lost[i] += r * (1.0 - success[i])
+            visit[i] += r * success[i] * (1.0 - inside)
+    # errors: from caller to callee by what each call adds, the own part stays
+    for position in range(n - 1, -1, -1):
+        i = order[position]
+        if lost[i] > 0.0:
+            own = 1.0 - admitted[i]
+            total = own
+            for e in range(ptr[i], ptr[i + 1]):
+                if sync[e] and required[e]:
+                    total += edge[e, E_CALLS] * fail[e]
+            if total <= 1e-300:
+                blame[i] += lost[i]
+            else:
+                blame[i] += lost[i] * own / total
+                for e in range(ptr[i], ptr[i + 1]):
+                    if sync[e] and required[e] and fail[e] > 0.0 and edge[e, E_CALLS] > 0.0:
+                        j = target[e]
+                        part = lost[i] * edge[e, E_CALLS] * fail[e] / total
+                        refused = min((1.0 - success[j]) / fail[e], 1.0) if fail[e] > 0.0 else 0.0
+                        if j == i:
+                            blame[i] += part
+                            continue
+                        lost[j] += part * refused
+                        visit[j] += part * (1.0 - refused)
+        # lateness: shared between the own time and that of the callees
+        if visit[i] > 0.0:
+            service = node[i, N_SERVICE] * slow[i]
+            if host[i] >= 0:
+                service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
+            total = wait[i] + service
+            for e in range(ptr[i], ptr[i + 1]):
+                if sync[e] and target[e] != i:
+                    total += edge[e, E_CALLS] * (edge[e, E_LATENCY] + response[target[e]])
+            blame[culprit[i]] += visit[i] * wait[i] / total
+            blame[i] += visit[i] * service / total
+            for e in range(ptr[i], ptr[i + 1]):
+                if sync[e] and target[e] != i:
+                    visit[target[e]] += visit[i] * edge[e, E_CALLS] * (edge[e, E_LATENCY] + response[target[e]]) / total
