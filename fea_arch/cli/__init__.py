@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "static": "Answer how the system stands under its load.",
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
+    "report": "Write one page that explains the whole answer.",
     "schema": "Print the JSON Schema of a document.",
     "warm-up": "Compile the kernels once, so that later calls are quick.",
 }
