@@ -399,6 +399,7 @@ def march(
     y0, i0, a0 = np.zeros(n), np.zeros(n), np.zeros(n)
     y1, i1, a1 = np.zeros(n), np.zeros(n), np.zeros(n)
     n0, w0, s0 = np.zeros(n), np.zeros(n), np.zeros(h_first.size - 1)
+    turn0 = np.zeros(n)
     extra, service, matter, dydt = np.zeros(n), np.zeros(n), np.zeros(m), np.zeros(n)
     call_near, call_gain = np.zeros(m), np.zeros(m)
     full = lag_kind == 2
@@ -435,6 +436,7 @@ def march(
                 y0[i] = flow[i]
                 i0[i] = inflow[i]
                 a0[i] = admitted[i]
+                turn0[i] = turn[i]
                 service[i] = rest[i] + (cpu[i] * stretch[host[i]] if host[i] >= 0 else 0.0)
                 if full and lag[i] > 0.0:
                     dydt[i] = (z[i] / (service[i] + b1[i]) - flow[i]) / lag[i]
@@ -503,7 +505,7 @@ def march(
         if count > 0:
             for i in range(n):
                 f2[i] = inflow[i] * admitted[i] - flow[i]
-                raw = step * (_E0 * f0[i] + _E1 * f1[i] + _E2 * f2[i]) / (1.0 + theta * turn[i])
+                raw = step * (_E0 * f0[i] + _E1 * f1[i] + _E2 * f2[i]) / (1.0 + theta * min(turn[i], turn0[i]))
                 size = tolerance * (abs(n0[i]) + abs(number[i]) + 0.1)
                 if abs(raw) > error * size:
                     error = abs(raw) / size
@@ -606,6 +608,7 @@ def march(
                 output += 1
         for i in range(n):
             f0[i] = f2[i]
+            turn0[i] = turn[i]
             y0[i] = flow[i]
             i0[i] = inflow[i]
             a0[i] = admitted[i]
