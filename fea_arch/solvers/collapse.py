@@ -1,0 +1,392 @@
+"""Progressive collapse from event to event: the next break is the smallest load factor that breaks anything.
+
+Elements yield (utilisation at the failure limit), are exhausted (their queue grows), overflow (a bounded queue turns
+requests away), run into a caller's time-out, and break for good: out of memory, or cut off by a circuit breaker. Only
+the last two change the structure; breaks at the same load factor form an avalanche.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fea_arch.errors import ModelError
+from fea_arch.solvers.network import Array, Flags
+from fea_arch.solvers.overload import OverloadModel, OverloadState, overload
+
+__all__ = ["CRITERIA", "Break", "CollapsePath", "collapse_factor", "follow_collapse"]
+
+#: Criteria by name.
+CRITERIA = ("memory", "utilisation", "capacity", "queue", "timeout", "breaker")
+
+#: Share of turned away requests from which a bounded queue counts as overflowing.
+OVERFLOW = 0.01
+#: Points of the curve up to the collapse, and multiples of the collapse load beyond it.
+POINTS, BEYOND = 24, (1.0, 1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0)
+#: Relative accuracy of a break's load factor.
+ACCURACY = 1e-6
+
+
+@dataclass(frozen=True)
+class Break:
+    """One event: a component (edge -1) or an edge meets a criterion; ``after`` is the event that caused it, or -1."""
+
+    load_factor: float
+    component: int
+    criterion: str
+    edge: int = -1
+    after: int = -1
+    wave: int = 0
+
+
+@dataclass(eq=False)
+class CollapsePath:
+    """The crack path and the curve; ``states`` has one equilibrium for each entry of ``load_factor``."""
+
+    collapse_factor: float
+    served_unloaded: float
+    breaks: list[Break] = field(default_factory=list)
+    load_factor: list[float] = field(default_factory=list)
+    states: list[OverloadState] = field(default_factory=list)
+    solves: int = 0
+    complete: bool = True
+
+
+Solve = Callable[[float, Flags, Flags], OverloadState]
+
+
+def _memory_breaks(state: OverloadState) -> list[int]:
+    model = state.model
+    return np.flatnonzero((state.held >= model.fracture_number) & ~state.dead).tolist()
+
+
+def _breaker_opens(state: OverloadState) -> list[int]:
+    model = state.model
+    if not np.isfinite(model.breaker).any():
+        return []
+    with np.errstate(divide="ignore", invalid="ignore"):
+        one = np.where(state.tries > 0, (state.per[:, 0] + state.per[:, 4]) / state.tries, 0.0)
+    fails = np.where(state.edge_flow > 0, 1.0 - one, 0.0)
+    return np.flatnonzero((fails >= model.breaker) & ~state.cut).tolist()
+
+
+def _stands(state: OverloadState, unloaded: float, tolerance: float) -> bool:
+    served = state.served_share >= (1.0 - tolerance) * unloaded
+    return served and not state.growing and state.converged
+
+
+def _unloaded(model: OverloadModel, solve: Solve, dead: Flags, cut: Flags) -> float:
+    share = solve(1e-9, dead, cut).served_share
+    if not share > 0.0:
+        down = [model.network.names[i] for i in np.flatnonzero(~model.network.available)[:5]]
+        raise ModelError(
+            "no request is answered even without load: everything on the way is already broken",
+            component=down[0] if down else None,
+            field="available",
+            fix="start the components that are required, or make the dependencies optional",
+        )
+    return share
+
+
+def collapse_factor(
+    model: OverloadModel,
+    *,
+    tolerance: float = 0.01,
+    at_most: float = 1e9,
+    accuracy: float = 1e-3,
+    guess: float = 1.0,
+    service_s: Array | None = None,
+    servers: Array | None = None,
+    fracture_number: Array | None = None,
+) -> float:
+    """Find the load factor from which the architecture no longer serves its load, by bracketing and bisection.
+
+    Optional arrays replace those of the model, for sampling. Breaks of components that nobody requires are passed over.
+
+    Returns
+    -------
+    float
+        inf where nothing breaks up to ``at_most``.
+    """
+    n, m = model.network.n, model.network.target.size
+    room = model.fracture_number if fracture_number is None else fracture_number
+    none = np.zeros(m, bool)
+
+    def solve(factor: float, dead: Flags, cut: Flags) -> OverloadState:
+        return overload(
+            model,
+            factor,
+            dead,
+            cut=cut,
+            service_s=service_s,
+            servers=servers,  # type: ignore[arg-type]
+            tol=1e-6,
+            max_sweeps=600,
+        )
+
+    unloaded = _unloaded(model, solve, np.zeros(n, bool), none)
+
+    def stands(factor: float) -> bool:
+        dead, cut = np.zeros(n, bool), none.copy()
+        while True:
+            state = solve(factor, dead, cut)
+            if not _stands(state, unloaded, tolerance):
+                return False
+            broken = np.flatnonzero((state.held >= room) & ~state.dead)
+            opened = _breaker_opens(state)
+            if not broken.size and not opened:
+                return True
+            dead[broken] = True
+            cut[opened] = True
+
+    low, high = 0.0, guess
+    while stands(high):
+        low, high = high, high * 1.5
+        if high > at_most:
+            return np.inf
+    while low == 0.0 and high > 1e-12:
+        if stands(high / 1.5):
+            low = high / 1.5
+        else:
+            high /= 1.5
+    while high - low > accuracy * high:
+        middle = 0.5 * (low + high)
+        if stands(middle):
+            low = middle
+        else:
+            high = middle
+    return 0.5 * (low + high)
+
+
+def follow_collapse(
+    model: OverloadModel,
+    *,
+    criteria: Iterable[str] = CRITERIA,
+    tolerance: float = 0.01,
+    max_load_factor: float | None = None,
+    max_breaks: int = 1000,
+) -> CollapsePath:
+    """Follow the architecture from rest to collapse and beyond.
+
+    Parameters
+    ----------
+    model : OverloadModel
+    criteria : iterable of str
+        Of :data:`CRITERIA`.
+    tolerance : float
+        Share of what is served without load that may be missing before it counts as collapse [1].
+    max_load_factor : float, optional
+        Where to stop; by default three times the collapse load.
+    max_breaks : int
+        Bound on breaks.
+    """
+    chosen = set(criteria)
+    n, m = model.network.n, model.network.target.size
+    dead, cut = np.zeros(n, bool), np.zeros(m, bool)
+    path = CollapsePath(np.inf, 0.0)
+
+    def solve(factor: float, dead: Flags, cut: Flags) -> OverloadState:
+        path.solves += 1
+        return overload(model, factor, dead, cut=cut, max_sweeps=1500)
+
+    def hits(state: OverloadState) -> tuple[list[int], list[int]]:
+        return (
+            _memory_breaks(state) if "memory" in chosen else [],
+            _breaker_opens(state) if "breaker" in chosen else [],
+        )
+
+    unloaded = _unloaded(model, solve, dead, cut)
+    path.served_unloaded = unloaded
+    top = 1e9 if max_load_factor is None else max_load_factor
+    stage_end: list[tuple[float, Flags, Flags]] = []
+    low = 0.0
+    while len(path.breaks) < max_breaks:
+
+        def holds(factor: float, dead: Flags = dead, cut: Flags = cut) -> bool:
+            state = solve(factor, dead, cut)
+            broken, opened = hits(state)
+            return not broken and not opened and _stands(state, unloaded, tolerance)
+
+        found = _first_failure(holds, low, top)
+        if found is None:
+            stage_end.append((top, dead.copy(), cut.copy()))
+            break
+        stage_end.append((found * (1.0 - 2.0 * ACCURACY), dead.copy(), cut.copy()))
+        last = _avalanche(path, solve, hits, found, dead, cut, max_breaks)
+        low = found
+        if not _stands(last, unloaded, tolerance):
+            path.collapse_factor = found
+            break
+    _sample(path, solve, stage_end)
+    _soft_events(path, solve, stage_end, chosen)
+    if np.isfinite(path.collapse_factor):
+        end = 3.0 * path.collapse_factor if max_load_factor is None else max_load_factor
+        for factor in [f * path.collapse_factor for f in BEYOND if f * path.collapse_factor <= end]:
+            state = _avalanche(path, solve, hits, factor, dead, cut, max_breaks)
+            path.load_factor.append(factor)
+            path.states.append(state)
+            _note_exhausted(path, state, factor, chosen)
+    path.complete = len(path.breaks) < max_breaks
+    order = sorted(range(len(path.breaks)), key=lambda k: (path.breaks[k].load_factor, path.breaks[k].wave))
+    place = {old: new for new, old in enumerate(order)}
+    path.breaks = [_renumbered(path.breaks[k], place) for k in order]
+    return path
+
+
+def _renumbered(event: Break, place: dict[int, int]) -> Break:
+    return Break(
+        event.load_factor, event.component, event.criterion, event.edge, place.get(event.after, -1), event.wave
+    )
+
+
+def _first_failure(holds: Callable[[float], bool], low: float, top: float) -> float | None:
+    """Return the smallest load factor above ``low`` that does not hold, to relative :data:`ACCURACY`; None: none."""
+    high = min(max(1.0, 1.5 * low), top)
+    while holds(high):
+        if high >= top:
+            return None
+        low, high = high, min(high * 1.5, top)
+    while low == 0.0 and high > 1e-9:
+        middle = high / 2.0
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    while high - low > ACCURACY * high:
+        middle = 0.5 * (low + high)
+        if holds(middle):
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _avalanche(
+    path: CollapsePath,
+    solve: Solve,
+    hits: Callable[[OverloadState], tuple[list[int], list[int]]],
+    factor: float,
+    dead: Flags,
+    cut: Flags,
+    max_breaks: int,
+) -> OverloadState:
+    """Break, redistribute and solve again at one load factor until nothing more breaks; changes ``dead``, ``cut``."""
+    wave, before = 0, -1
+    while True:
+        state = solve(factor, dead, cut)
+        broken, opened = hits(state)
+        if (not broken and not opened) or len(path.breaks) >= max_breaks:
+            return state
+        first = len(path.breaks)
+        for i in broken:
+            path.breaks.append(Break(factor, i, "memory", -1, before, wave))
+        for e in opened:
+            path.breaks.append(Break(factor, int(state.model.network.target[e]), "breaker", e, before, wave))
+        dead[broken] = True
+        cut[opened] = True
+        before = first
+        wave += 1
+
+
+def _sample(path: CollapsePath, solve: Solve, stages: Sequence[tuple[float, Flags, Flags]]) -> None:
+    """Put the curve up to the collapse into the path."""
+    begin = 0.0
+    for end, dead, cut in stages:
+        if end <= begin or end >= 1e9:
+            end = max(begin, min(end, 10.0 * max(begin, 1.0)))
+        grid = begin + (end - begin) * (1.0 - (1.0 - np.linspace(0.0, 1.0, POINTS)) ** 1.5)
+        for factor in (grid[1:] if begin > 0 else grid).tolist():
+            path.load_factor.append(factor)
+            path.states.append(solve(factor, dead, cut))
+        begin = end
+
+
+def _measures(state: OverloadState, chosen: set[str]) -> dict[str, Array]:
+    """Return, for each criterion that does not change the structure, value over limit."""
+    network = state.model.network
+    columns = network.arch.component_columns
+    found: dict[str, Array] = {}
+    if "utilisation" in chosen:
+        found["utilisation"] = state.utilisation / np.asarray(columns.column("failure_limit"), float)
+    if "queue" in chosen:
+        bounded = (network.places >= 0) & (network.law != 2)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            turned = np.where(bounded & (state.arrivals > 0), 1.0 - state.served / state.arrivals, 0.0)
+        found["queue"] = np.where(state.dead, 0.0, turned / OVERFLOW)
+    if "timeout" in chosen:
+        time = network.latency + state.response[network.target]
+        live = (state.edge_flow > 0) & network.sync & ~state.dead[network.target]
+        with np.errstate(invalid="ignore"):
+            found["timeout"] = np.where(live & ~np.isnan(network.timeout), time / network.timeout, 0.0)
+    return found
+
+
+def _soft_events(
+    path: CollapsePath, solve: Solve, stages: Sequence[tuple[float, Flags, Flags]], chosen: set[str]
+) -> None:
+    """Locate where components yield, queues overflow and callers time out on the way to the collapse."""
+    previous: dict[str, Array] | None = None
+    met: set[tuple[str, int]] = set()
+    for k, state in enumerate(path.states):
+        now = _measures(state, chosen)
+        for name, value in now.items():
+            for i in np.flatnonzero(value >= 1.0).tolist():
+                if (name, i) in met:
+                    continue
+                met.add((name, i))
+                at = path.load_factor[k]
+                if k > 0 and previous is not None:
+                    a, b = path.load_factor[k - 1], at
+                    at = _crossing(solve, state, chosen, name, i, a, b, previous[name][i], value[i], refine=len(met) <= 12)
+                edge = i if name == "timeout" else -1
+                component = int(state.model.network.target[i]) if name == "timeout" else i
+                path.breaks.append(Break(float(at), component, name, edge))
+        previous = now
+
+
+def _crossing(
+    solve: Solve,
+    state: OverloadState,
+    chosen: set[str],
+    name: str,
+    i: int,
+    a: float,
+    b: float,
+    va: float,
+    vb: float,
+    *,
+    refine: bool,
+) -> float:
+    """Return where a measure passes 1 between two points of the curve: by chord, refined by false position."""
+    for _ in range(6 if refine else 1):
+        x = b if vb <= va else a + (b - a) * min(max((1.0 - va) / (vb - va), 0.0), 1.0)
+        if not refine or b - a <= 1e-6 * b:
+            return x
+        value = float(_measures(solve(x, state.dead, state.cut), {name})[name][i])
+        if abs(value - 1.0) < 1e-6:
+            return x
+        if value < 1.0:
+            a, va = x, value
+        else:
+            b, vb = x, value
+    return x
+
+
+def _note_exhausted(path: CollapsePath, state: OverloadState, factor: float, chosen: set[str]) -> None:
+    """Book components whose queue grows, callees first, and what yields or times out beyond the collapse."""
+    if "capacity" in chosen:
+        known = {e.component for e in path.breaks if e.criterion == "capacity"}
+        full = np.flatnonzero((state.growth > 0) | (state.full & ~state.dead)).tolist()
+        for i in sorted(full, key=lambda i: state.model.network.position[i]):
+            if i not in known:
+                path.breaks.append(Break(factor, i, "capacity"))
+    known_soft = {(e.criterion, e.edge if e.edge >= 0 else e.component) for e in path.breaks}
+    for name, value in _measures(state, chosen).items():
+        for i in np.flatnonzero(value >= 1.0).tolist():
+            if (name, i) in known_soft:
+                continue
+            edge = i if name == "timeout" else -1
+            component = int(state.model.network.target[i]) if name == "timeout" else i
+            path.breaks.append(Break(factor, component, name, edge))
