@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from fea_arch.analyses.static import _closed, _unstable
 from fea_arch.architecture import Architecture
@@ -11,8 +11,8 @@ from fea_arch.solvers.statics import NetworkState, solve_network
 
 __all__ = ["static_state"]
 
-#: Last state of each architecture: many transients of one architecture start from the same state.
-_LAST: WeakKeyDictionary[Architecture, tuple[float, Network, NetworkState]] = WeakKeyDictionary()
+#: Latest states: many transients of one architecture start from the same one.
+_LATEST: list[tuple[ref[Architecture], float, Network, NetworkState]] = []
 
 
 def static_state(arch: Architecture, load_factor: float = 1.0) -> tuple[Network, NetworkState]:
@@ -25,9 +25,9 @@ def static_state(arch: Architecture, load_factor: float = 1.0) -> tuple[Network,
     UnstableLoadError
         If there is no equilibrium at this load.
     """
-    known = _LAST.get(arch)
-    if known is not None and known[0] == load_factor:
-        return known[1], known[2]
+    for known, factor, network, state in _LATEST:
+        if known() is arch and factor == load_factor:
+            return network, state
     network = build_network(arch)
     if any(load.closed for load in arch.loads):
         state = _closed(arch, network, load_factor)[0]
@@ -35,5 +35,5 @@ def static_state(arch: Architecture, load_factor: float = 1.0) -> tuple[Network,
         state = solve_network(network, load_factor=load_factor)
         if state.limiting >= 0:
             raise _unstable(network, state, network.external, load_factor)
-    _LAST[arch] = (load_factor, network, state)
+    _LATEST[:] = [(ref(arch), load_factor, network, state), *_LATEST[:3]]
     return network, state
