@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fea_arch.errors import MissingExtraError, ModelError, suggestion
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["LABELS", "Score", "label_of"]
 
@@ -33,7 +34,7 @@ def label_of(value: float) -> str:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Score:
+class Score(Plottable):
     """Share of the offered requests that are answered correctly within the latency objective, over a catalogue.
 
     Attributes
