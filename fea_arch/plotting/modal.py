@@ -19,7 +19,7 @@ __all__ = ["animate_modal", "plot_modal"]
 def _title(result: ModalResult, mode: int) -> str:
     text = f"Mode {mode + 1} of {result.frequencies_hz.size} ({result.coupling}): {result.frequencies_hz[mode]:.4g} Hz"
     drain = result.drain_times_s[mode]
-    text += f", damping {result.damping_ratios[mode]:.3g}"
+    text += f"\ndamping {result.damping_ratios[mode]:.3g}"
     return text + (f", drains in {drain:.3g} s" if np.isfinite(drain) else ", does not drain")
 
 
@@ -57,6 +57,7 @@ def plot_modal(
         return _on_graph(result, arch, ax, mode, theme)
     shape = result.shapes[:, mode]
     order = np.argsort(-np.abs(shape), kind="stable")[:limit]
+    order = order[np.abs(shape[order]) > 1e-3]
     ax, colours = axes_for(ax, theme, (7.0, 1.4 + 0.27 * max(order.size, 3)))
     for sign, word, colour, hatch in ((1, "swells", colours.cycle[0], None), (-1, "empties", colours.cycle[1], "//")):
         rows = np.flatnonzero(np.sign(shape[order]) == sign)
@@ -103,7 +104,7 @@ def _edges(found: Any, ax: Any, colours: Theme) -> None:
     from matplotlib.collections import LineCollection
 
     ends = np.stack([found.layout.x, -found.layout.y], axis=1)
-    lines = np.stack([ends[found.source], ends[found.target]], axis=1)
+    lines = list(np.stack([ends[found.source], ends[found.target]], axis=1))
     ax.add_collection(LineCollection(lines, colors=colours.faint, linewidths=0.8, zorder=1))
 
 

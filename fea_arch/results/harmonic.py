@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.results.base import ComponentTable, plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["BurstSpectrum", "HarmonicResult"]
 
@@ -78,7 +79,7 @@ class HarmonicResult(ComponentTable):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BurstSpectrum:
+class BurstSpectrum(Plottable):
     """Peak backlog and drain time over the duration and the height of a burst: the response spectrum of a load.
 
     Attributes

@@ -124,9 +124,8 @@ class Score(Plottable):
         """Return the largest losses as (component, situation, points)."""
         order = np.argsort(-self.losses, axis=None, kind="stable")[:count]
         pairs = (np.unravel_index(int(k), self.losses.shape) for k in order)
-        return [
-            (self.components[i], self.situations[j], float(self.losses[i, j])) for i, j in pairs if self.losses[i, j] > 0
-        ]
+        found = [(self.components[i], self.situations[j], float(self.losses[i, j])) for i, j in pairs]
+        return [row for row in found if row[2] > 0]
 
     def __getitem__(self, name: str) -> dict[str, float]:
         """Return the points that a component loses, by situation.
