@@ -82,26 +82,57 @@ def _within(mean: float, variance: float, t: float) -> float:
 
 
 @subroutine
-def _fill(size: float, expo: float, work: float, goal: float, rho: float) -> float:
-    """Utilisation with ``size rho^expo / (1 - rho) + work rho = goal``: safeguarded Newton steps."""
-    low, high = 0.0, 1.0
-    rho = min(max(rho, 1e-9), 1.0 - 1e-9)
+def _line(rho: float, expo: float, most: float) -> float:
+    """Mean number waiting at a utilisation, ``rho^e / (1 - rho)``, where at most ``most`` can wait."""
+    if most <= 1e-9 or rho <= 0.0:
+        return 0.0
+    gap = 1.0 - rho
+    if most > 1e5:
+        return rho**expo / max(gap, 1e-12)
+    if gap < 1e-4:
+        return most * (most + 1.0) / (2.0 * (expo - 1.0 + most))
+    power = rho**most
+    part = (1.0 - (most + 1.0) * power + most * power * rho) / (1.0 - rho ** (expo - 1.0) * power)
+    return rho**expo / gap * max(part, 0.0)
+
+
+@subroutine
+def _fill(size: float, expo: float, most: float, work: float, goal: float, rho: float) -> float:
+    """Utilisation with ``size line(rho) + work rho = goal``, at most 1: false position that halves stale ends."""
+    if goal <= 0.0:
+        return 0.0
+    low, f_low = 0.0, -goal
+    high = min(1.0 - 1e-10, goal / work)
+    f_high = size * _line(high, expo, most) + work * high - goal
+    if f_high <= 0.0:
+        return high
+    if low < rho < high:  # the last answer is a good guess
+        for k in range(2):
+            x = rho * (1.0 - 0.02 * k) if k == 0 else min(rho + 0.02 * (1.0 - rho), high)
+            f = size * _line(x, expo, most) + work * x - goal
+            if f > 0.0 and x < high:
+                high, f_high = x, f
+            elif f <= 0.0 and x > low:
+                low, f_low = x, f
+    side = 0
     for _ in range(60):
-        top = size * rho**expo
-        gap = 1.0 - rho
-        value = top / gap + work * rho - goal
-        if value > 0.0:
-            high = rho
+        x = (low * f_high - high * f_low) / (f_high - f_low)
+        if not low < x < high:
+            x = 0.5 * (low + high)
+        f = size * _line(x, expo, most) + work * x - goal
+        if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
+            return x
+        if f > 0.0:
+            high, f_high = x, f
+            if side == 1:
+                f_low *= 0.5
+            side = 1
         else:
-            low = rho
-        slope = top * (expo / rho + 1.0 / gap) / gap + work
-        new = rho - value / slope if slope > 0.0 else 0.5 * (low + high)
-        if not low < new < high:
-            new = 0.5 * (low + high)
-        if abs(new - rho) <= 1e-9 * (1.0 - new) + 1e-13:
-            return new
-        rho = new
-    return rho
+            low, f_low = x, f
+            if side == -1:
+                f_high *= 0.5
+            side = -1
+    return 0.5 * (low + high)
 
 
 @subroutine
@@ -136,7 +167,7 @@ def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
 @kernel
 def march(
     order: Any, ptr: Any, target: Any, source: Any, in_ptr: Any, in_edge: Any, node: Any, edge: Any, sync: Any,
-    retries: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any, dead: Any,
+    retries: Any, cancel: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any, dead: Any,
     ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, objective: float, begin: float,
     iterations: int, blame: Any, series: Any, flow_end: Any,
 ) -> Any:
@@ -189,7 +220,7 @@ def march(
     slow, servers, tokens = np.ones(n), node[:, N_SERVERS].copy(), np.zeros(n)
     down_until, open_until = np.full(n, -1.0), np.full(m, -1.0)
     stretch = np.ones(cpus.size)
-    saved = np.zeros(max(n_groups, 1))
+    bound, linger, top = np.full(n, np.inf), np.ones(m), np.full(n, np.inf)
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
     visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n):
@@ -234,11 +265,24 @@ def march(
             for position in range(n - 1, -1, -1):
                 i = order[position]
                 lam = ext[i] * factor
+                most = np.inf if lam > 0.0 else 0.0  # requests that can be here at once
                 for p in range(in_ptr[i], in_ptr[i + 1]):
                     e = in_edge[p]
-                    if source[e] != i and open_until[e] <= middle:
-                        lam += flow[source[e]] * edge[e, E_CALLS] * attempts[e]
+                    j = source[e]
+                    if j != i and open_until[e] <= middle:
+                        came = flow[j] * edge[e, E_CALLS] * attempts[e]
+                        lam += came
+                        if came > 0.0:
+                            pool = bound[j]
+                            if node[j, N_BLOCKING] > 0.0 and law[j] != 1:
+                                pool = min(pool, node[j, N_REPLICAS] * servers[j])
+                            if not sync[e]:
+                                pool = np.inf
+                            elif stage[e] >= 0:
+                                pool *= max(1.0, edge[e, E_CALLS])
+                            most += pool * linger[e]
                 arrive[i] = lam
+                bound[i] = most
                 adm = up[i]
                 if node[i, N_LIMIT] < np.inf and lam > 0.0:
                     adm *= min(1.0, (tokens[i] + node[i, N_LIMIT] * dt) / (lam * dt))
@@ -257,9 +301,10 @@ def march(
                 mu = r * c / max(hold[i], 1e-12)
                 limit = min(mu, cap[i])
                 ca2 = node[i, N_SCV_IN]
-                size = r * 0.5 * (ca2 + hold_scv[i])
                 expo = math.sqrt(2.0 * (c + 1.0))
-                x = _fill(size, expo, dt * limit, old[i] + dt * lam * adm, rho[i])
+                size = r * 0.5 * (ca2 + hold_scv[i])
+                x = _fill(size, expo, most / r - c, dt * limit, old[i] + dt * lam * adm, rho[i])
+                top[i] = mu
                 rho[i] = x
                 y = x * limit
                 q = max(old[i] + dt * (lam * adm - y), 0.0)
@@ -280,28 +325,25 @@ def march(
                 queue[i] = q
                 flow[i] = y
             # -- full pools push back ----------------------------------------------------------------------------
-            for j in range(n):
-                if queue[j] <= 0.0 or arrive[j] <= 0.0:
+            for i in range(n):
+                cap[i] = np.inf
+                culprit[i] = i
+            for position in range(n):
+                j = order[position]
+                if arrive[j] * admitted[j] <= 0.0 or bound[j] >= 1e9 or law[j] == 1:
                     continue
-                room = 0.0
-                pooled = ext[j] * factor <= 1e-9 * arrive[j]
+                room = max(bound[j] - servers[j] * node[j, N_REPLICAS], 0.0)
+                keep = (min(top[j], cap[j]) * dt + max(room - old[j], 0.0)) / (arrive[j] * admitted[j] * dt)
                 for p in range(in_ptr[j], in_ptr[j + 1]):
-                    e = in_edge[p]
-                    i = source[e]
-                    if not sync[e] or node[i, N_BLOCKING] == 0.0 or law[i] == 1 or edge[e, E_TIMEOUT] < np.inf or i == j:
-                        pooled = False
-                    room += node[i, N_REPLICAS] * servers[i]
-                if pooled and queue[j] > room:
-                    keep = 1.0 - (queue[j] - room) / (arrive[j] * dt)
-                    for p in range(in_ptr[j], in_ptr[j + 1]):
-                        i = source[in_edge[p]]
-                        if edge[in_edge[p], E_CALLS] <= 0.0:
-                            continue
-                        allowed = max(flow[i] * keep, 1e-9)
-                        if allowed < cap[i]:
-                            cap[i] = allowed
+                    i = source[in_edge[p]]
+                    if edge[in_edge[p], E_CALLS] <= 0.0 or i == j or law[i] == 1:
+                        continue
+                    allowed = max(flow[i] * keep, 1e-9)
+                    if allowed < cap[i]:
+                        cap[i] = allowed
+                        if keep <= 1.001:
                             culprit[i] = culprit[j]
-                    queue[j] = room
+                queue[j] = min(queue[j], room)
             # -- processors of hosts -------------------------------------------------------------------------------
             for h in range(cpus.size):
                 demand = 0.0
@@ -331,6 +373,7 @@ def march(
                     attempts[e] = 1.0
                     fail[e] = 0.0
                     spent[e] = 0.0
+                    linger[e] = 1.0
                     if edge[e, E_CALLS] <= 0.0 or not sync[e]:
                         continue
                     j = target[e]
@@ -356,6 +399,8 @@ def march(
                                 m1 = mean * _gamma_cdf(shape + 1.0, x) + t * over
                                 m2 = (mean * mean + var) * _gamma_cdf(shape + 2.0, x) + t * t * over
                             bad = 1.0 - (1.0 - over) * (1.0 - bad)
+                            if cancel[e] == 0 and m1 > 0.0:
+                                linger[e] = max(mean / m1, 1.0)
                             mean = m1
                             var = max(m2 - m1 * m1, 0.0)
                         tries = 1.0

@@ -27,6 +27,7 @@ class Tables:
     node: Array
     edge: Array
     law: Index
+    cancel: Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,19 @@ def build_march(arch: Architecture) -> Tables:
             if breaker is not None:
                 edge[e, k.E_BREAK_SHARE], edge[e, k.E_BREAK_OPEN_S] = breaker.failure_share, breaker.open_s
     law = np.where(network.law == 1, 1, 0).astype(np.int64)
-    return Tables(network, node, edge, law)
+    return Tables(network, node, edge, law, _cancelled(arch, network))
+
+
+def _cancelled(arch: Architecture, network: Network) -> Index:
+    """Return which calls are withdrawn from the callee when they time out, (m,) int64."""
+    labels = {d.label for d in arch.dependencies if d.cancel_on_timeout}
+    labels |= {f"{b.source}->{t}" for b in arch.balancers if b.cancel_on_timeout for t in b.targets}
+    out = np.zeros(network.target.size, np.int64)
+    if labels:
+        names = network.names
+        for e, (i, j) in enumerate(zip(network.source.tolist(), network.target.tolist())):
+            out[e] = f"{names[i]}->{names[j]}" in labels
+    return out
 
 
 def walk(
@@ -165,7 +178,7 @@ def walk(
     down = ~network.available if dead is None else (~network.available | dead)
     arguments = (
         network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
-        tables.edge, network.sync, network.retries, network.stage, network.required, network.group, tables.law,
+        tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group, tables.law,
         network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,
         network.external, middle, factors, np.array(who, np.int64), np.array(when, float).reshape(-1, 3), times,
         float(objective_s), float(begin_s), int(iterations), blame, series, end,
