@@ -24,6 +24,8 @@ FINE, BELOW_THE_BAR, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 COMMANDS: dict[str, str] = {
     "check": "Check a description and say which parts run.",
     "static": "Answer how the system stands under its load.",
+    "dynamic": "Follow bursts, load cases, periods and outages through time.",
+    "modal": "Find what swings together, how damped, and whether it is stable.",
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
     "report": "Write one page that explains the whole answer.",
