@@ -14,6 +14,7 @@ import numpy as np
 
 from fea_arch.errors import ConvergenceError
 from fea_arch.kernels.erlang import erlang_c
+from fea_arch.kernels.force_method import march
 from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
 from fea_arch.solvers.network import Array, Index, Network
@@ -128,6 +129,8 @@ def solve_network(
     state.admitted = admit_limit.copy()
     in_source = network.source[network.in_edge]
     pooled = bool((network.blocking[network.source] & network.sync).any())
+    if not feedback:
+        return _march_once(network, state, admit_limit, in_source)
     change = np.inf
     over = 0
     for sweep in range(1, max_sweeps + 1):
@@ -163,19 +166,14 @@ def solve_network(
         if not pooled:
             state.wait_fixed[:] = state.wait_shared
         unstable, cycle = _respond(network, state, admit_limit)
-        if feedback and pooled and unstable < network.n:
+        if pooled and unstable < network.n:
             unstable, cycle = _pool(network, state, admit_limit, unstable, cycle)
         state.limiting = unstable
         over = over + 1 if unstable >= 0 else 0
-        if unstable >= 0 and (not feedback or over >= 8):
+        if unstable >= 0 and over >= 8:
             return state
         change = max(change, _relative(state.response, before), float(cycle))
         change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
-        if not feedback:
-            change = 0.0 if sweep > 1 or not _moves(state, old_admitted) else change
-            if change == 0.0:
-                break
-            continue
         change = max(change, _rebalance(network, state))
         if change <= tol:
             break
@@ -190,6 +188,72 @@ def solve_network(
             )
     state.residual = _residual(network, state)
     return state
+
+
+def _march_once(network: Network, state: NetworkState, admit_limit: Array, in_source: Index) -> NetworkState:
+    """Solve a network without feedback: one sweep down for the flows, one up for the responses (the force method)."""
+    state.sweeps = 1
+    if _is_plain(network) and (admit_limit == 1.0).all():
+        state.arrivals[:] = state.external
+        state.limiting = march(
+            network.order,
+            network.ptr,
+            network.target,
+            network.calls,
+            network.sync,
+            network.latency,
+            network.service,
+            network.scv,
+            network.servers,
+            network.law == 1,
+            state.arrivals,
+            state.hold,
+            state.hold_scv,
+            state.wait,
+            state.response,
+            state.variance,
+            state.utilisation,
+        )
+        state.open_wait[:] = state.wait
+        state.edge_time = np.where(network.sync, network.latency + state.response[network.target], 0.0)
+        if state.limiting < 0:
+            state.residual = _residual(network, state)
+        return state
+    ratio = state.calls[network.in_edge]
+    left = sweep_traffic(
+        network.order,
+        network.start,
+        network.in_ptr,
+        in_source,
+        ratio,
+        state.external,
+        state.admitted,
+        state.arrivals,
+        1e-14,
+    )
+    if not left < 1e-9:
+        state.limiting = _loop_culprit(network, state)
+        return state
+    state.limiting = _overloaded(network, state, admit_limit)
+    if state.limiting < 0:
+        state.limiting = _respond(network, state, admit_limit)[0]
+    if state.limiting < 0:
+        state.residual = _residual(network, state)
+    return state
+
+
+def _is_plain(network: Network) -> bool:
+    """Return whether two passes are the whole answer: no cycle, time-out, stage or replica, Poisson arrivals."""
+    return bool(
+        network.start.size == network.n + 1
+        and network.available.all()
+        and (network.source != network.target).all()
+        and (network.stage < 0).all()
+        and np.isnan(network.timeout).all()
+        and (network.replicas == 1).all()
+        and (network.arrival_scv == 1.0).all()
+        and not (network.blocking[network.source] & network.sync).any()
+    )
 
 
 def _overloaded(network: Network, state: NetworkState, admit_limit: Array) -> int:
@@ -214,10 +278,6 @@ def _feedback(network: Network) -> bool:
         or (network.policy == 3).any()
         or np.isfinite(network.rate_limit).any()
     )
-
-
-def _moves(state: NetworkState, old: Array) -> bool:
-    return bool((state.admitted != old).any())
 
 
 def _largest(values: Array) -> float:
