@@ -72,7 +72,10 @@ class Input:
         """
         import fea_arch
 
-        arch: Architecture = fea_arch.load_sample("runbook") if self.path is None else fea_arch.read(Path(self.path))
+        return self.changed(fea_arch.load_sample("runbook") if self.path is None else fea_arch.read(Path(self.path)))
+
+    def changed(self, arch: Architecture) -> Architecture:
+        """Apply the what-if changes to an architecture."""
         for change in self.changes:
             arch = _changed(arch, change)
         if self.gone:

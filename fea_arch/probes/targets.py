@@ -148,6 +148,8 @@ def _server(name: str, body: Mapping[str, Any], path: str | None) -> Target | No
         return Target(name, "mcp", command=parts, env=env, cwd=_expanded(cwd) if isinstance(cwd, str) else None)
     if isinstance(url, str) and url.startswith(("http://", "https://")):
         return Target(name, "mcp", url=_ported(name, _expanded(url)), headers=headers)
+    if not command and not url and body.get("source") == "extension":
+        return None  # an extension of the editor knows the command, the file does not
     raise ModelError("has neither a command nor an http url", path=path, component=name[:80], field="command")
 
 

@@ -1,7 +1,8 @@
 """MCP client configurations: which tool servers a client starts or connects to.
 
-``mcpServers`` (Claude Desktop, Cursor and many others), ``servers`` (VS Code, also under ``mcp``), with comments and
-trailing commas, and bundles of many files in one object. Values of ``env``, headers and arguments are never stored.
+``mcpServers`` (Claude Desktop, Cursor and many others), ``servers`` (VS Code, also under ``mcp``), ``context_servers``
+(Zed), with comments and trailing commas, and bundles of many files in one object. Values of ``env``,
+headers and arguments are never stored.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from fea_arch.sources.relaxed_json import parse_relaxed_json
 __all__ = ["SOURCE", "read_mcp_config"]
 
 _CLIENT = "mcp-client"
+_TABLES = ("mcpServers", "servers", "context_servers")
 _LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 (compared with, not bound to)
 
 
@@ -64,7 +66,7 @@ def read_mcp_config(path: str | Path, *, rate_per_s: float | None = None) -> Arc
             "names no server", path=place, field="mcpServers", fix='{"mcpServers": {"name": {"command": ...}}}'
         )
     names = _unique([name for _, name, _ in entries], [bundle for bundle, _, _ in entries])
-    parts, counts = [], {"stdio": 0, "http": 0}
+    parts, counts = [], {"stdio": 0, "http": 0, "extension": 0}
     for name, (_, plain, body) in zip(names, entries):
         transport = _transport(plain, body, place)
         counts[transport] += 1
@@ -104,7 +106,7 @@ def read_mcp_config(path: str | Path, *, rate_per_s: float | None = None) -> Arc
 
 def _entries(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     """Yield (file of a bundle, server, description)."""
-    tables = [document.get("mcpServers"), document.get("servers")]
+    tables = [document.get(key) for key in _TABLES]
     inner = document.get("mcp")
     if isinstance(inner, Mapping):
         tables += [inner.get("servers"), inner.get("mcpServers")]
@@ -124,7 +126,7 @@ def _entries(document: Mapping[str, Any], path: str) -> Iterator[tuple[str, str,
                 content = parse_relaxed_json(content, f"{path}:{file}")
             except ModelError:
                 continue
-        if isinstance(content, Mapping) and any(isinstance(content.get(k), Mapping) for k in ("mcpServers", "servers")):
+        if isinstance(content, Mapping) and any(isinstance(content.get(k), Mapping) for k in _TABLES):
             for _, name, body in _entries(content, path):
                 yield str(file), name, body
 
@@ -146,15 +148,15 @@ def _unique(names: list[str], bundles: list[str]) -> list[str]:
 
 
 def _transport(name: str, body: Mapping[str, Any], path: str) -> str:
-    kind, command, url = (
-        body.get("type", body.get("transport")),
-        body.get("command"),
-        body.get("url", body.get("serverUrl")),
-    )
+    kind, command, url = body.get("type", body.get("transport")), body.get("command"), _address(body)
+    if isinstance(command, Mapping):  # Zed: {"path": ..., "args": [...], "env": {...}}
+        command = command.get("path")
     if isinstance(url, str) and url and not command:
         return "http"
     if isinstance(command, str) and command:
         return "stdio"
+    if not command and body.get("source") == "extension":
+        return "extension"  # an extension of the editor knows the command
     if isinstance(kind, str) and kind.lower() in ("http", "sse", "streamable-http", "streamablehttp", "ws"):
         raise ModelError("has no url", path=path, component=name[:80], field="url", fix="the address of the server")
     raise ModelError(
@@ -162,8 +164,12 @@ def _transport(name: str, body: Mapping[str, Any], path: str) -> str:
     )
 
 
+def _address(body: Mapping[str, Any]) -> Any:
+    return body.get("url") or body.get("serverUrl") or body.get("httpUrl")
+
+
 def _component(name: str, transport: str, body: Mapping[str, Any], path: str) -> Component:
-    url = body.get("url", body.get("serverUrl"))
+    url = _address(body)
     host = None
     if transport == "http":
         try:
@@ -203,6 +209,17 @@ def _notes(
             len(parts),
         ),
     ]
+    if counts["extension"]:
+        notes.append(
+            Finding(
+                "warning",
+                "servers that an extension of the editor starts: the configuration does not say how, so they cannot"
+                " be measured",
+                field="context_servers",
+                fix="add the command",
+                count=counts["extension"],
+            )
+        )
     if assumed is not None:
         notes.append(
             Finding(
@@ -226,6 +243,8 @@ def _sniff(head: bytes, path: Path) -> float:
     last = [p.rsplit(".", 1)[-1] for p in look.paths]
     if look.has("mcpServers") or "mcpServers" in last:
         return 0.9
+    if look.has("context_servers"):
+        return 0.9
     entry = [
         p
         for p in look.paths
@@ -234,4 +253,6 @@ def _sniff(head: bytes, path: Path) -> float:
     return 0.85 if entry else (0.5 if "mcpServers" in look.text else 0.0)
 
 
-SOURCE = Source("mcp-config", _sniff, read_mcp_config, "MCP client configuration (mcpServers, VS Code servers)")
+SOURCE = Source(
+    "mcp-config", _sniff, read_mcp_config, "MCP client configuration (mcpServers, VS Code servers, Zed context_servers)"
+)

@@ -86,3 +86,97 @@ def test_watch_scores_what_it_measures():
     ))  # fmt: skip
     assert scored.cracks == ("a",)
     assert 0 <= scored.score <= 100
+
+
+ROUTER = {
+    "eventBus": {"type": "kafka", "brokers": ["127.0.0.1:1"], "topics": {"testing": "test-events"}},
+    "mcpServers": {},
+    "cliTools": {"good-tool": {"command": [sys.executable]}, "lost-tool": {"command": "no-such-tool-here"}},
+    "routes": [{"eventType": "test-run", "handlers": ["toy", "good-tool"], "priority": "high"}],
+}
+
+
+def test_check_live_prints_the_health_lines_level_and_steps(config, tmp_path, capsys):
+    assert _run(["check", str(config), "--live", "--no-score"]) == 1
+    text = capsys.readouterr()
+    lines = text.out.splitlines()
+    assert "MCP Servers: 1/2 running" in lines
+    assert "CLI Tools: 0/0 available" in lines
+    assert "Incident level: 1" in lines
+    assert "  because 1 of 2 MCP servers run, 2 are required" in lines
+    assert any(line.startswith("  gone: ") and "not on the PATH" in line for line in lines)
+    assert any(line.startswith("  1. Find out why these MCP servers do not answer: gone") for line in lines)
+    assert MARKER not in text.out + text.err
+    # what counts as enough can be set
+    assert _run(["check", str(config), "--live", "--no-score", "--required-mcp", "1"]) == 0
+    assert "Incident level: 0 (none)" in capsys.readouterr().out
+    assert _run(["check", str(config), "--live", "--no-score", "--required-share", "0.5"]) == 0
+    # a part that is taken away is neither probed nor required
+    assert _run(["check", str(config), "--live", "--no-score", "--without", "gone"]) == 0
+    assert "MCP Servers: 1/1 running" in capsys.readouterr().out
+
+
+def test_check_without_live_starts_nothing(config, tmp_path, capsys):
+    note = tmp_path / "started"
+    program = f"open({str(note)!r}, 'w').close()"
+    config.write_text(json.dumps({"mcpServers": {"toy": {"command": sys.executable, "args": ["-c", program]}}}))
+    assert _run(["check", str(config)]) == 0
+    assert not note.exists()
+    assert _run(["check", str(config), "--live", "--no-score"]) == 1
+    assert note.exists()
+
+
+def test_check_live_levels(config, tmp_path, capsys):
+    router = tmp_path / "router.json"
+    servers = json.loads(config.read_text())["mcpServers"]
+    pytest.importorskip("confluent_kafka", reason="confluent-kafka is not installed")
+    router.write_text(json.dumps(ROUTER | {"mcpServers": {"toy": servers["toy"]}}))
+    limits = ["--no-score", "--timeout", "1", "--start-timeout", "15"]
+    assert _run(["check", str(router), "--live", "--json", *limits]) == 1  # the bus is down
+    document = json.loads(capsys.readouterr().out)
+    state = document["health"]
+    assert (state["mcp_running"], state["mcp_total"], state["cli_available"], state["cli_total"]) == (1, 1, 1, 2)
+    assert state["level"] == 2
+    assert "event bus 'event-bus' is down" in state["reasons"]
+    assert {m["component"]: m["ok"] for m in document["measurements"]} == {
+        "toy": True, "good-tool": True, "lost-tool": False, "event-bus": False,
+    }  # fmt: skip
+    assert MARKER not in json.dumps(document)
+    router.write_text(json.dumps(ROUTER | {"cliTools": {}, "mcpServers": {"toy": servers["gone"]}}))
+    assert _run(["check", str(router), "--live", *limits]) == 1
+    assert "Incident level: 3" in capsys.readouterr().out
+
+
+def test_check_live_scores_what_it_measured(config, monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    from fea_arch.errors import UnstableLoadError
+
+    seen = []
+
+    def score(arch):
+        seen.append(arch["toy"].provenance["service_time_s"].kind)
+        return SimpleNamespace(value=49.0)
+
+    monkeypatch.setattr(fa, "score", score, raising=False)
+    assert _run(["check", str(config), "--live"]) == 1
+    text = capsys.readouterr().out
+    assert seen == ["measured"]
+    assert "Incident level: 2" in text
+    assert "because the architecture score 49.0 is below 50" in text
+    assert "Score: 49.0 of 100" in text
+
+    def unstable(arch):
+        raise UnstableLoadError("no equilibrium", limiting="toy", max_load_factor=0.5)
+
+    monkeypatch.setattr(fa, "score", unstable, raising=False)
+    assert _run(["check", str(config), "--live"]) == 1
+    text = capsys.readouterr().out
+    assert "Incident level: 1" in text
+    assert "Score: none (" in text
+
+
+def test_a_description_without_anything_to_probe(tmp_path, capsys):
+    empty = fa.write(fa.Architecture(name="e", components=[fa.Component("a")]), tmp_path / "e.yaml")
+    assert _run(["check", str(empty), "--live"]) == 2
+    assert "nothing that can be probed" in capsys.readouterr().err

@@ -28,7 +28,10 @@ def test_client_configurations():
             "off": {"command": "x", "disabled": True},
         },
         "mcp": {"servers": {"vs": {"type": "stdio", "command": "uvx", "args": ["t"]}}},
-        "context_servers": {"zed": {"command": {"path": "zed-server", "args": ["a b"]}}},
+        "context_servers": {
+            "zed": {"command": {"path": "zed-server", "args": ["a b"]}},
+            "inside": {"source": "extension", "settings": {}},
+        },
     }
     found = {t.component: t for t in targets_from_document(document)}
     assert list(found) == ["files", "docs", "zed", "vs"]

@@ -251,6 +251,23 @@ def test_bad_mcp_configurations(tmp_path: Path, text: str, words: str) -> None:
     assert words in str(caught.value)
 
 
+def test_settings_of_zed(tmp_path: Path) -> None:
+    text = """// settings of an editor: far more than servers
+    {"theme": "One Dark", "lsp": {"command": "x"}, "context_servers": {
+        "old": {"command": {"path": "old-server", "args": ["a"], "env": {"KEY": "marker-zq7"}}},
+        "new": {"source": "custom", "command": "new-server", "args": [], "env": {},},
+        "far": {"url": "https://docs.test/mcp"},
+        "inside": {"source": "extension", "settings": {}},
+        "off": {"source": "custom", "enabled": false, "command": "off-server", "args": []},
+    }}"""
+    arch = fa.read(write(tmp_path, text, "settings.json"))
+    assert arch.names == ["mcp-client", "old", "new", "far", "inside", "off"]
+    assert (arch["far"].law, arch["old"].law) == ("delay", "mmc")
+    assert not arch["off"].available
+    assert any("extension" in str(n) for n in arch.notes)
+    assert "marker-zq7" not in fa.write(arch, tmp_path / "a.yaml").read_text()
+
+
 def test_comments_inside_texts_stay() -> None:
     assert parse_relaxed_json('{"a": "x // y /* z */ ,]", /* b */ "c": [1,],}', "f") == {
         "a": "x // y /* z */ ,]",
