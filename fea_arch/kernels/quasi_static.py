@@ -97,19 +97,20 @@ def _line(rho: float, expo: float, most: float) -> float:
 
 
 @subroutine
-def _fill(size: float, expo: float, most: float, work: float, goal: float, rho: float) -> float:
-    """Utilisation with ``size line(rho) + work rho = goal``, at most 1: false position that halves stale ends."""
+def _fill(size: float, expo: float, most: float, others: float, work: float, goal: float, rho: float) -> float:
+    """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1: false position that halves stale ends."""
     if goal <= 0.0:
         return 0.0
+    size = size / others
     low, f_low = 0.0, -goal
     high = min(1.0 - 1e-10, goal / work)
-    f_high = size * _line(high, expo, most) + work * high - goal
+    f_high = size * _line(others * high, expo, most) + work * high - goal
     if f_high <= 0.0:
         return high
     if low < rho < high:  # the last answer is a good guess
         for k in range(2):
             x = rho * (1.0 - 0.02 * k) if k == 0 else min(rho + 0.02 * (1.0 - rho), high)
-            f = size * _line(x, expo, most) + work * x - goal
+            f = size * _line(others * x, expo, most) + work * x - goal
             if f > 0.0 and x < high:
                 high, f_high = x, f
             elif f <= 0.0 and x > low:
@@ -119,7 +120,7 @@ def _fill(size: float, expo: float, most: float, work: float, goal: float, rho: 
         x = (low * f_high - high * f_low) / (f_high - f_low)
         if not low < x < high:
             x = 0.5 * (low + high)
-        f = size * _line(x, expo, most) + work * x - goal
+        f = size * _line(others * x, expo, most) + work * x - goal
         if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
             return x
         if f > 0.0:
@@ -220,7 +221,7 @@ def march(
     slow, servers, tokens = np.ones(n), node[:, N_SERVERS].copy(), np.zeros(n)
     down_until, open_until = np.full(n, -1.0), np.full(m, -1.0)
     stretch = np.ones(cpus.size)
-    bound, linger, top = np.full(n, np.inf), np.ones(m), np.full(n, np.inf)
+    bound, linger, top, reach = np.full(n, np.inf), np.ones(m), np.full(n, np.inf), np.ones(m)
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
     visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
     for i in range(n):
@@ -266,11 +267,12 @@ def march(
                 i = order[position]
                 lam = ext[i] * factor
                 most = np.inf if lam > 0.0 else 0.0  # requests that can be here at once
+                own = 0.0  # of those that an arrival meets, the part that it would be itself
                 for p in range(in_ptr[i], in_ptr[i + 1]):
                     e = in_edge[p]
                     j = source[e]
                     if j != i and open_until[e] <= middle:
-                        came = flow[j] * edge[e, E_CALLS] * attempts[e]
+                        came = flow[j] * edge[e, E_CALLS] * attempts[e] * reach[e]
                         lam += came
                         if came > 0.0:
                             pool = bound[j]
@@ -281,6 +283,7 @@ def march(
                             elif stage[e] >= 0:
                                 pool *= max(1.0, edge[e, E_CALLS])
                             most += pool * linger[e]
+                            own += came * came / max(pool * linger[e], 1.0)
                 arrive[i] = lam
                 bound[i] = most
                 adm = up[i]
@@ -303,7 +306,8 @@ def march(
                 ca2 = node[i, N_SCV_IN]
                 expo = math.sqrt(2.0 * (c + 1.0))
                 size = r * 0.5 * (ca2 + hold_scv[i])
-                x = _fill(size, expo, most / r - c, dt * limit, old[i] + dt * lam * adm, rho[i])
+                others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
+                x = _fill(size, expo, most / r - c, others, dt * limit, old[i] + dt * lam * adm, rho[i])
                 top[i] = mu
                 rho[i] = x
                 y = x * limit
@@ -369,7 +373,16 @@ def march(
                     sized[g] = 0.0
                 grouped = False
                 top_stage = -1
+                left = 1.0  # share of the requests that have not failed before this call
+                before = 1.0
+                last = -1
                 for e in range(ptr[i], ptr[i + 1]):
+                    if stage[e] != last:
+                        before = left
+                        last = stage[e]
+                    reach[e] = 1.0
+                    if sync[e]:
+                        reach[e] = left if stage[e] < 0 else before
                     attempts[e] = 1.0
                     fail[e] = 0.0
                     spent[e] = 0.0
@@ -424,14 +437,16 @@ def march(
                             sized[group[e]] += calls
                             grouped = True
                         else:
-                            ok *= (1.0 - fail[e]) ** whole * (1.0 - part * fail[e])
+                            fine = (1.0 - fail[e]) ** whole * (1.0 - part * fail[e])
+                            ok *= fine
+                            left *= fine
                     elif required[e] and group[e] >= 0:
                         sized[group[e]] += calls
                     if stage[e] >= 0:
                         top_stage = max(top_stage, stage[e])
                     elif j != i:
-                        outside += calls * mean
-                        outside_var += calls * total_var + part * (1.0 - part) * mean * mean
+                        outside += reach[e] * calls * mean
+                        outside_var += reach[e] * (calls * total_var + part * (1.0 - part) * mean * mean)
                 if grouped:
                     for g in range(n_groups):
                         if gone[g] > 0.0:
@@ -510,20 +525,20 @@ def march(
                     open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
         # -- books ---------------------------------------------------------------------------------------------------
         rate = 0.0
-        fine = 0.0
+        right = 0.0
         waiting = 0.0
         for i in range(n):
             waiting += queue[i]
             if ext[i] > 0.0:
                 rate += ext[i] * factor
-                fine += ext[i] * factor * success[i] * _within(response[i], variance[i], objective)
-        series[step, 0], series[step, 1], series[step, 2] = rate, fine, waiting
+                right += ext[i] * factor * success[i] * _within(response[i], variance[i], objective)
+        series[step, 0], series[step, 1], series[step, 2] = rate, right, waiting
         span = min(t1 - begin, dt)
         if span <= 0.0 or rate <= 0.0:
             continue
         offered += rate * span
-        good += fine * span
-        if rate - fine > 1e-12 * rate:
+        good += right * span
+        if rate - right > 1e-12 * rate:
             _charge(
                 order, ptr, target, source, edge, sync, required, ext, factor, success, response, variance, objective,
                 admitted, wait, hold, node, fail, attempts, culprit, stretch, host, slow, span, visit, lost, late, blame,

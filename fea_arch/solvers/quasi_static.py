@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class March:
 
 def build_march(arch: Architecture) -> Tables:
     """Collect the tables of an architecture; those of edited copies with the same calls may be swapped in."""
-    network = build_network(arch)
+    network = _in_order(build_network(arch))
     n, m = network.n, network.target.size
     column = arch.component_columns.column
     node = np.zeros((n, 10))
@@ -114,6 +114,20 @@ def build_march(arch: Architecture) -> Tables:
                 edge[e, k.E_BREAK_SHARE], edge[e, k.E_BREAK_OPEN_S] = breaker.failure_share, breaker.open_s
     law = np.where(network.law == 1, 1, 0).astype(np.int64)
     return Tables(network, node, edge, law, _cancelled(arch, network))
+
+
+def _in_order(network: Network) -> Network:
+    """Sort the calls of each component in the order in which they are made: without stage first, then by stage."""
+    order = np.lexsort((network.edge, network.stage, network.source))
+    if (order == np.arange(order.size)).all():
+        return network
+    fields = (
+        "edge", "target", "source", "calls", "sync", "latency", "timeout", "retries", "backoff", "budget", "stage",
+        "required", "group", "policy",
+    )  # fmt: skip
+    changed = {name: np.ascontiguousarray(getattr(network, name)[order]) for name in fields}
+    changed["in_edge"] = np.argsort(changed["target"], kind="stable").astype(np.int64)
+    return replace(network, **changed)
 
 
 def _cancelled(arch: Architecture, network: Network) -> Index:
