@@ -118,7 +118,7 @@ def _unloaded_rates(arch: Architecture, network: Network) -> Array:
 
 
 def largest_load_factor(
-    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 1e-4
+    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 5e-4
 ) -> tuple[float, int]:
     """Find the largest load factor with an equilibrium by bracketing and bisection.
 
@@ -132,7 +132,7 @@ def largest_load_factor(
 
     def fails(factor: float) -> int:
         try:
-            state = solve_network(network, external, load_factor=factor, tol=1e-6, max_sweeps=40)
+            state = solve_network(network, external, load_factor=factor, tol=1e-5, max_sweeps=40)
         except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
             return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
         return root_cause(network, state, state.limiting) if state.limiting >= 0 else -1

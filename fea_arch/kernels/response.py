@@ -15,14 +15,14 @@ import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
 
-__all__ = ["sweep_response"]
+__all__ = ["gamma_cdf", "sweep_response"]
 
 #: Utilisation that counts as full.
 _FULL = 1.0 - 1e-9
 
 
 @subroutine
-def _gamma_cdf(shape: float, x: float) -> float:
+def gamma_cdf(shape: float, x: float) -> float:
     """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
     if x <= 0.0:
         return 0.0
@@ -70,7 +70,7 @@ def _tail(mean: float, variance: float, t: float) -> float:
         return 0.0
     if variance <= 1e-12 * mean * mean:
         return 1.0 if t < mean else 0.0
-    return 1.0 - _gamma_cdf(mean * mean / variance, t * mean / variance)
+    return 1.0 - gamma_cdf(mean * mean / variance, t * mean / variance)
 
 
 @subroutine
@@ -272,9 +272,9 @@ def sweep_response(
                         else:
                             k = mean * mean / var
                             x = t * mean / var
-                            p = 1.0 - _gamma_cdf(k, x)
-                            m1 = mean * _gamma_cdf(k + 1.0, x) + t * p
-                            m2 = (mean * mean + var) * _gamma_cdf(k + 2.0, x) + t * t * p
+                            p = 1.0 - gamma_cdf(k, x)
+                            m1 = mean * gamma_cdf(k + 1.0, x) + t * p
+                            m2 = (mean * mean + var) * gamma_cdf(k + 2.0, x) + t * t * p
                         lost = 1.0 - (1.0 - p) * (1.0 - lost)
                         mean = m1
                         var = max(m2 - m1 * m1, 0.0)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fea_arch.kernels.response import gamma_cdf
+
 __all__ = ["mixture_quantile", "mixture_within"]
+
+#: Parts of a mixture beyond which scipy's vectorised function pays for its import.
+_MANY = 200
 
 
 def mixture_within(t: float, mean: ArrayLike, variance: ArrayLike, weight: ArrayLike) -> float:
@@ -18,13 +23,18 @@ def mixture_within(t: float, mean: ArrayLike, variance: ArrayLike, weight: Array
     mean, variance, weight : (n,) float
         Mean [s], variance [s^2] and weight of each part; a part without variance is a fixed time.
     """
-    from scipy.special import gammainc
-
-    m, v, w = (np.asarray(x, float) for x in (mean, variance, weight))
+    m, v, w = (np.atleast_1d(np.asarray(x, float)) for x in (mean, variance, weight))
     fixed = v <= 1e-12 * m * m
     with np.errstate(divide="ignore", invalid="ignore"):
         shape = np.where(fixed, 1.0, m * m / v)
-        below = np.where(fixed, (m <= t).astype(float), gammainc(shape, np.maximum(t, 0.0) * shape / m))
+        scaled = np.maximum(t, 0.0) * shape / m
+    if m.size > _MANY:
+        from scipy.special import gammainc
+
+        spread: NDArray[np.float64] = gammainc(shape, scaled)
+    else:  # a team-sized architecture does not wait for scipy
+        spread = np.array([gamma_cdf(a, x) for a, x in zip(shape.tolist(), scaled.tolist())])
+    below = np.where(fixed, (m <= t).astype(float), spread)
     return float(below @ w / w.sum())
 
 
@@ -32,14 +42,8 @@ def mixture_quantile(
     p: float, mean: NDArray[np.float64], variance: NDArray[np.float64], weight: NDArray[np.float64]
 ) -> float:
     """Return the ``p``-quantile of a mixture of gamma distributions [s]."""
-    if mean.size == 1:
-        from scipy.special import gammaincinv
-
-        m, v = float(mean[0]), float(variance[0])
-        if v <= 1e-12 * m * m:
-            return m
-        shape = m * m / v
-        return float(gammaincinv(shape, p) * v / m)
+    if np.all(variance <= 1e-12 * mean * mean) and mean.size == 1:
+        return float(mean[0])
     low, high = 0.0, float((mean + 10.0 * np.sqrt(variance)).max())
     while mixture_within(high, mean, variance, weight) < p:
         high *= 2.0

@@ -85,12 +85,15 @@ def pool_waits(
     binding : set of int
         Inner pools found binding so far; grows, so that the sweeps cannot swing to and fro.
     memo : dict
-        Subsystems solved at the same flows and service times, filled in place.
+        Subsystems solved at the same flows and service times, filled in place; ``tol`` says how much the same.
     """
     members = set(tight)
-    if "flow" not in memo or not (np.array_equal(memo["flow"], flow) and np.array_equal(memo["service"], service)):
+    if "flow" not in memo or not (
+        _close(memo["flow"], flow, memo["tol"]) and _close(memo["service"], service, memo["tol"])
+    ):
+        tol = memo.get("tol", 1e-6)
         memo.clear()
-        memo.update(flow=flow.copy(), service=service.copy())
+        memo.update(flow=flow.copy(), service=service.copy(), tol=tol)
 
     def solved(i: int) -> tuple[Array, Inner]:
         key = (i, tuple(whole))
@@ -153,6 +156,11 @@ def _variability(rates: Array, hold_scv: float) -> float:
     """
     waiting_share = min(max(1.0 - rates[-1] / (rates.size * rates[0]), 0.0), 1.0)
     return float(1.0 + waiting_share + (1.0 - waiting_share) * hold_scv) / 2.0
+
+
+def _close(a: Array, b: Array, tol: float) -> bool:
+    """Return whether two states differ so little that a solved subsystem serves both (it only corrects waits)."""
+    return bool(np.all(np.abs(a - b) <= tol * np.abs(b)))
 
 
 def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:

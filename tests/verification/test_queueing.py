@@ -124,12 +124,12 @@ def test_open_model_and_its_saturation():
     np.testing.assert_allclose(result.utilisation[1:], [0.1815, 0.63, 0.405], rtol=1e-10)
     np.testing.assert_allclose(result.in_flight[1:], [0.2217471, 1.7027027, 0.6806723], rtol=1e-6)
     assert result["entry"]["response_s"] == pytest.approx(8.6837402330, rel=1e-9)
-    assert 0.3 * result.max_load_factor == pytest.approx(0.4761904762, rel=2e-4)
+    assert 0.3 * result.max_load_factor == pytest.approx(0.4761904762, rel=1e-3)
     assert result.sustainable[1] == "s1"
     with pytest.raises(fa.UnstableLoadError) as caught:
         fa.static(star((121, 70, 50), (0.005, 0.03, 0.027), rate_per_s=0.3), load_factor=2.0)
     assert caught.value.limiting == "s1"
-    assert caught.value.max_load_factor == pytest.approx(0.4761904762 / 0.3, rel=2e-4)
+    assert caught.value.max_load_factor == pytest.approx(0.4761904762 / 0.3, rel=1e-3)
 
 
 @pytest.mark.parametrize(
