@@ -220,7 +220,7 @@ def march(
     attempts, fail, spent = np.ones(m), np.zeros(m), np.zeros(m)
     slow, servers, tokens = np.ones(n), node[:, N_SERVERS].copy(), np.zeros(n)
     down_until, open_until = np.full(n, -1.0), np.full(m, -1.0)
-    stretch = np.ones(cpus.size)
+    stretch, crowd = np.ones(cpus.size), np.zeros(n)
     bound, linger, top, reach = np.full(n, np.inf), np.ones(m), np.full(n, np.inf), np.ones(m)
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
     visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -302,19 +302,19 @@ def march(
                     continue
                 r, c = node[i, N_REPLICAS], servers[i]
                 mu = r * c / max(hold[i], 1e-12)
-                limit = min(mu, cap[i])
                 ca2 = node[i, N_SCV_IN]
                 expo = math.sqrt(2.0 * (c + 1.0))
                 size = r * 0.5 * (ca2 + hold_scv[i])
                 others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
-                x = _fill(size, expo, most / r - c, others, dt * limit, old[i] + dt * lam * adm, rho[i])
+                x = _fill(size, expo, most / r - c, others, dt * mu, old[i] + dt * lam * adm, rho[i])
                 top[i] = mu
                 rho[i] = x
-                y = x * limit
+                crowd[i] = others * x
+                y = min(x * mu, cap[i])
                 q = max(old[i] + dt * (lam * adm - y), 0.0)
                 if places[i] >= 0:
                     room = places[i] * r
-                    u = lam * adm / limit
+                    u = lam * adm / mu
                     block = 0.0
                     if q > room:
                         block = (q - room) / max(dt * lam * adm, 1e-300)
@@ -489,11 +489,11 @@ def march(
                 wait[i] = w
                 wait_var[i] = w_var
                 alive = 1.0
-                if node[i, N_ROOM] < np.inf and flow[i] > 0.0:
+                if node[i, N_ROOM] <= bound[i] and node[i, N_ROOM] < np.inf and flow[i] > 0.0:
                     r = node[i, N_REPLICAS]
                     inside = (queue[i] + flow[i] * (service + outside)) / r
                     busy = flow[i] * (service + outside) / r
-                    chance = _hits(node[i, N_ROOM], busy, queue[i] / r, rho[i], servers[i], node[i, N_BLOCKING])
+                    chance = _hits(node[i, N_ROOM], busy, queue[i] / r, crowd[i], servers[i], node[i, N_BLOCKING])
                     rate = arrive[i] / r * chance
                     if inside < node[i, N_ROOM]:
                         killed = min(rate * node[i, N_ROOM] / max(arrive[i] / r, 1e-300), 1.0)
