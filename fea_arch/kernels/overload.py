@@ -122,6 +122,17 @@ def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
 
 
 @subroutine
+def _series(amount: float, go: float) -> Any:
+    """Expected calls made of ``amount`` in a row when each goes on with probability ``go``, and P(all go on)."""
+    if go >= 1.0 - 1e-15:
+        return amount, 1.0
+    whole = math.floor(amount)
+    part = amount - whole
+    power = go**whole
+    return (1.0 - power) / (1.0 - go) + part * power, power * (1.0 - part + part * go)
+
+
+@subroutine
 def _edge(
     e: int,
     j: int,
@@ -149,11 +160,17 @@ def _edge(
         per[e, 2] = per[e, 3] = per[e, 4] = 0.0
         edge_time[e] = edge_var[e] = 0.0
         return
+    t = timeout[e]
+    if outcome[j, 0] == 1.0 and t != t:  # nothing goes wrong: the common case
+        tries[e] = per[e, 0] = 1.0
+        per[e, 1] = per[e, 2] = per[e, 3] = per[e, 4] = 0.0
+        edge_time[e] = latency[e] + response[j]
+        edge_var[e] = variance[j]
+        return
     good, rejected, late = outcome[j, 0], outcome[j, 1], outcome[j, 2]
     lost, stuck = outcome[j, 3], outcome[j, 4]
     mean = latency[e] + response[j]
     var = variance[j]
-    t = timeout[e]
     if t == t:
         if cancel[e] and full[j]:  # those that are served were in time: the others are withdrawn
             m1 = min(mean, t)
@@ -230,6 +247,7 @@ def settle(
     horizon: float,
     fluid: Any,
     gain: Any,
+    passed: Any,
     stretch: Any,
     arrivals: Any,
     served: Any,
@@ -324,10 +342,8 @@ def settle(
                     last = max(last, stage[e])
                     continue
                 go = min(go / amount, 1.0)
-                whole = math.floor(amount)
-                part = amount - whole
-                power = go**whole
-                made = (whole if go > 1.0 - 1e-12 else (1.0 - power) / (1.0 - go)) + part * power
+                part = amount - math.floor(amount)
+                made, through = _series(amount, go)
                 per_call = t_mean / amount
                 mean_out += t_mean
                 var_out += t_var + part * (1.0 - part) * per_call * per_call
@@ -337,7 +353,7 @@ def settle(
                 f2 += weight * w2
                 f3 += weight * w3
                 f4 += weight * w4
-                reach *= power * (1.0 - part + part * go)
+                reach *= through
             now = 0
             while now <= last:
                 s_mean = s_var = 0.0
@@ -461,6 +477,11 @@ def settle(
                 else:
                     gain[i] = 1.0
                 utilisation[i] = min(ratio, 1.0)
+            share = passed[i] + damp * (share - passed[i])
+            if share > 1.0 - 1e-9:
+                share = 1.0
+            change = max(change, abs(share - passed[i]))
+            passed[i] = share
             w = wait[i] + damp * (w - wait[i])
             change = max(change, abs(w - wait[i]) / (w + h))
             wait[i] = w
@@ -545,14 +566,11 @@ def settle(
                     last = max(last, stage[e])
                 else:
                     go = min(go / amount, 1.0)
-                    whole = math.floor(amount)
-                    part = amount - whole
-                    power = go**whole
-                    made = (whole if go > 1.0 - 1e-12 else (1.0 - power) / (1.0 - go)) + part * power
+                    made, through = _series(amount, go)
                     for m in range(p, stop):
                         b = call_edge[m]
                         edge_flow[b] = x * made * calls[b] / amount * tries[b]
-                    x *= power * (1.0 - part + part * go)
+                    x *= through
                 p = stop
             now = 0
             while now <= last:

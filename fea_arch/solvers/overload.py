@@ -95,6 +95,7 @@ class OverloadState:
     full: Flags
     fluid: Array
     gain: Array
+    passed: Array
     stretch: Array
     edge_flow: Array
     tries: Array
@@ -386,6 +387,7 @@ def overload(
         HORIZON_S,
         state.fluid,
         state.gain,
+        state.passed,
         state.stretch,
         state.arrivals,
         state.served,
@@ -415,7 +417,7 @@ def _begin(model: OverloadModel, factor: float, dead: Flags, cut: Flags, start: 
         **dict.fromkeys(("arrivals", "served", "wait", "hold", "response", "variance", "utilisation", "growth")),
     }
     fields = {name: np.zeros(n) for name in blank}
-    fields |= {"outcome": np.zeros((n, 5)), "fluid": np.zeros(n), "gain": np.ones(n)}
+    fields |= {"outcome": np.zeros((n, 5)), "fluid": np.zeros(n), "gain": np.ones(n), "passed": np.ones(n)}
     fields |= {"edge_flow": np.zeros(m), "tries": np.ones(m), "per": np.zeros((m, 5))}
     fields |= {"edge_time": np.zeros(m), "edge_var": np.zeros(m), "stretch": np.ones(len(network.arch.hosts))}
     fields["outcome"][:, OK] = 1.0

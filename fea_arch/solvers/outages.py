@@ -1,0 +1,138 @@
+"""Many outages of one network: the intact equilibrium is solved once, each case changes only what it reaches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fea_arch.kernels.outages import sweep_outage
+from fea_arch.solvers.overload import OverloadModel, OverloadState, overload
+
+__all__ = ["Outcome", "OutageSolver"]  # noqa: RUF022
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left after an outage; ``worst`` is a component number or -1."""
+
+    served_share: float
+    worst: int
+    utilisation: float
+    response_s: float
+    status: str
+    reason: str
+
+
+class OutageSolver:
+    """Answers outages of one network at one load.
+
+    Parameters
+    ----------
+    model : OverloadModel
+    load_factor : float
+        Multiple of the design load [1].
+    """
+
+    def __init__(self, model: OverloadModel, load_factor: float = 1.0) -> None:
+        self.model, self.load_factor = model, load_factor
+        self.intact = overload(model, load_factor, tol=1e-10)
+        network = model.network
+        limited = np.isfinite(network.rate_limit) & (network.rate_limit < 10.0 * np.maximum(self.intact.arrivals, 1e-300))
+        self.plain = bool(
+            not self.intact.growing
+            and not self.intact.fluid.any()
+            and np.all(np.diff(network.start) == 1)
+            and not (network.source == network.target).any()
+            and np.isnan(network.timeout[network.calls > 0]).all()
+            and (network.retries[network.calls > 0] == 0).all()
+            and (network.stage < 0).all()
+            and (network.group < 0).all()
+            and (network.places < 0).all()
+            and (network.law < 2).all()
+            and (network.host < 0).all()
+            and (network.spread != 2).all()
+            and not limited.any()
+            and network.available.all()
+        )
+        self.method = "influence sweeps" if self.plain else "full equilibrium of each case"
+        self.full_solves = 0
+        if self.plain:
+            self._prepare()
+
+    def _prepare(self) -> None:
+        s, network = self.intact, self.model.network
+        n, m = network.n, network.target.size
+        fixed = (s.outcome[:, 0].copy(), s.arrivals, s.wait, s.response, s.variance, s.utilisation, s.edge_flow)
+        work = [a.copy() for a in (fixed[0], s.arrivals, s.response, s.variance, s.utilisation, s.edge_flow)]
+        ranked = np.argsort(-s.utilisation, kind="stable").astype(np.int64)
+        self._arrays = (
+            network.order,
+            network.position,
+            self.model.call_ptr,
+            self.model.call_edge,
+            network.in_ptr,
+            network.in_edge,
+            network.source,
+            network.target,
+            network.calls,
+            network.sync,
+            network.latency,
+            network.required,
+            s.external,
+            network.service,
+            network.scv,
+            network.servers,
+            network.replicas,
+            network.blocking,
+            network.law,
+            network.arrival_scv,
+            self.model.population,
+            np.zeros(n, bool),
+            np.zeros(m, bool),
+            *fixed,
+            *work,
+            np.zeros(n, np.int64),
+            np.zeros(n, np.int64),
+            np.zeros(m, np.int64),
+            ranked,
+        )
+
+    def without(self, dead: tuple[int, ...] = (), cut: tuple[int, ...] = ()) -> Outcome:
+        """Return what is left without some components (by number) and edges (sorted edges of the network)."""
+        if self.plain:
+            served, mean, worst, highest, full = sweep_outage(
+                np.array(dead, np.int64), np.array(cut, np.int64), *self._arrays
+            )
+            if full < 0:
+                return self._outcome(served, mean, int(worst), highest, None)
+        return self.solved(dead, cut)
+
+    def solved(self, dead: tuple[int, ...] = (), cut: tuple[int, ...] = ()) -> Outcome:
+        """Return the same from the full equilibrium."""
+        self.full_solves += 1
+        network = self.model.network
+        blocked, severed = np.zeros(network.n, bool), np.zeros(network.target.size, bool)
+        blocked[list(dead)] = True
+        severed[list(cut)] = True
+        state = overload(self.model, self.load_factor, blocked, cut=severed, max_sweeps=600)
+        index = state.entries
+        weight = state.external[index] * state.entry_share
+        mean = float(weight @ state.response[index] / weight.sum()) if weight.sum() > 0 else np.nan
+        worst = int(np.argmax(state.utilisation))
+        return self._outcome(state.served_share, mean, worst, float(state.utilisation[worst]), state)
+
+    def _outcome(self, served: float, mean: float, worst: int, highest: float, state: OverloadState | None) -> Outcome:
+        names = self.model.network.names
+        status, reason = "ok", ""
+        if state is not None and (state.growing or not state.converged):
+            status = "unstable"
+            reason = f"the queue of {names[state.limiting]} grows" if state.growing else "no steady state was found"
+        if served <= 1e-12:
+            status, reason = "failed", "every request needs what is gone"
+            mean = np.nan
+        elif status == "ok" and served < (1.0 - 1e-9) * self.intact.served_share:
+            reason = f"{1.0 - served / self.intact.served_share:.1%} of the requests need what is gone"
+        if highest <= 0.0:
+            worst = -1
+        return Outcome(float(served), worst, float(highest), float(mean), status, reason)
