@@ -123,7 +123,11 @@ class Fluid:
         pooled = net.spread == 2
         self.copies = np.concatenate([np.where(pooled, 1.0, net.replicas.astype(float)), pad_f + 1.0])
         self.variability = _variability(net, self.base) if self.variability is None else self.variability
-        tables = build_tables(net, self.variability)
+        flow = self.base.arrivals * np.minimum(self.base.admitted, 1.0) / self.copies[:n0]
+        hold = np.where(self.base.hold > 0.0, self.base.hold, net.service)
+        tables = build_tables(
+            net, self.variability, _population(net) / self.copies[:n0], (flow * hold, flow * self.base.wait)
+        )
         self.tables = tables
         self.row = np.concatenate([np.where(net.law == 1, -1, tables.row), pad_i - 1]).astype(np.int64)
         self.scale = np.concatenate([tables.scale, pad_f + 1.0])
@@ -308,7 +312,11 @@ def run_fluid(
     rates = np.concatenate([external, np.zeros(n - model.n0)])
     population = (np.zeros(n), np.zeros(n)) if closed is None else closed
     queue = sorted(changes, key=lambda c: c.time_s)
-    events = sorted({float(t) for t in (*breaks, *(c.time_s for c in queue)) if 0.0 < t < duration_s} | {duration_s})
+    marks = sorted({float(t) for t in (*breaks, *(c.time_s for c in queue)) if 0.0 < t < duration_s} | {duration_s})
+    # a record shortly before each event, so that histories have an edge there
+    usual = min(4.0 * float(np.median(model.state["response"])), 1e-2 * duration_s)
+    edges = [b - usual for a, b in zip([0.0, *marks], marks) if b - a > 4.0 * usual]
+    events = sorted({*marks, *edges})
     kills: list[tuple[float, int]] = []
     outputs = np.zeros(0) if times is None else np.ascontiguousarray(times, np.float64)
     books, killed = np.zeros((4, n)), np.zeros(n)
@@ -425,6 +433,31 @@ def _variability(network: Network, base: NetworkState) -> Array:
         wait[plain] = share * hold[plain] / (servers[plain] - load[plain])
     known = plain & (wait > 1e-6 * hold)
     return np.asarray(np.clip(np.where(known, base.wait / np.where(known, wait, 1.0), usual), 0.02, 50.0))
+
+
+def _population(network: Network) -> Array:
+    """Most requests that can be at each component, where all come from bounded worker pools, (n,) [req].
+
+    Blocking callers send at most one request a worker; event loops pass on what they are sent; everything else
+    (arrivals from outside, events, retries that leave their first try behind) is unbounded.
+    """
+    most = np.full(network.n, np.inf)
+    strong = np.diff(network.start) > 1
+    cyclic = np.zeros(network.n, bool)
+    for k in np.flatnonzero(strong).tolist():
+        cyclic[network.order[network.start[k] : network.start[k + 1]]] = True
+    slots = (network.servers * network.replicas).astype(float)
+    for j in network.order[::-1].tolist():
+        edges = network.in_edge[network.in_ptr[j] : network.in_ptr[j + 1]]
+        edges = edges[network.calls[edges] > 0.0]
+        if not edges.size or network.external[j] > 0.0 or cyclic[j]:
+            continue
+        if not network.sync[edges].all() or np.isfinite(network.timeout[edges]).any() or (network.stage[edges] >= 0).any():
+            continue
+        source = network.source[edges]
+        pool = np.where(network.blocking[source] & (network.law[source] != 1), slots[source], np.inf)
+        most[j] = float(np.minimum(pool, most[source]).sum())
+    return most
 
 
 def _stage_share(network: Network, base: NetworkState) -> Array:

@@ -122,6 +122,52 @@ def _mmc_rows(c: Index, v: Array) -> tuple[Array, Array, Array]:
     return busy, np.concatenate([slope, vv], axis=1) / CELLS, np.concatenate([queue, np.ones_like(vv)], axis=1)
 
 
+def _pooled_row(
+    c: int, people: int, v: float, load: float, queue: float
+) -> tuple[Array, Array, Array]:
+    """Table of a station whose requests all come from ``people`` workers: the finite-source M/M/c/K chain.
+
+    Its number inside spreads less than that of an open station, so the servers idle less at the same mean number.
+    """
+    n = np.arange(people + 1, dtype=float)
+    served = np.minimum(n, c)
+    logs = np.concatenate([[0.0], np.cumsum(np.log((people - n[:-1]) / served[1:]))])
+    z = np.concatenate([np.linspace(-25.0, -8.0, 60)[:-1], np.linspace(-8.0, 12.0 + np.log(c + 1.0), 900)])
+    w = logs[None, :] + z[:, None] * n[None, :]
+    w = np.exp(w - w.max(axis=1, keepdims=True))
+    w /= w.sum(axis=1, keepdims=True)
+    mean, busy = w @ n, w @ served
+    if 0.0 < load < c and queue > 0.0:  # meet the static wait at the operating point
+        plain = float(np.interp(load, busy, mean)) - load
+        v = min(max(queue / plain, 0.02), 50.0) if plain > 1e-9 else v
+    # the correction of the operating point fades towards saturation, where everybody is here
+    fade = np.minimum((c - busy) / max(c - load, 1e-9), 1.0)
+    total = busy + (1.0 + (v - 1.0) * fade) * (mean - busy)
+    rising = np.concatenate([[True], np.diff(np.maximum.accumulate(total)) > 1e-13 * people])
+    total, busy, w = total[rising], busy[rising], w[rising]
+    slope = np.gradient(busy, total) if total.size > 2 else np.ones(total.size)
+    wait = w[:, c:].sum(axis=1) if people > c else np.zeros(total.size)
+    x = np.linspace(0.0, 1.0, CELLS + 1)[:-1]
+    goal = c * x / (1.0 - x)
+    value, turn = _hermite(goal, total, busy, slope)
+    value = np.where(goal >= total[-1], np.minimum(goal, c), np.where(goal <= total[0], goal, value))
+    turn = np.where(goal >= total[-1], 0.0, np.where(goal <= total[0], 1.0, turn))
+    top = float(min(c, people))
+    both = np.append(np.minimum(value, top), top), np.append(turn * c / (1.0 - x) ** 2, 0.0) / CELLS
+    return both[0], both[1], np.append(np.interp(goal, total, wait, right=1.0), 1.0)
+
+
+def _hermite(goal: Array, x: Array, y: Array, slope: Array) -> tuple[Array, Array]:
+    """Cubic Hermite values and linear slopes at ``goal`` of points with given slopes."""
+    at = np.clip(np.searchsorted(x, goal) - 1, 0, x.size - 2)
+    step = np.maximum(x[at + 1] - x[at], 1e-300)
+    t = np.clip((goal - x[at]) / step, 0.0, 1.0)
+    h00, h10 = (1 + 2 * t) * (1 - t) ** 2, t * (1 - t) ** 2
+    h01, h11 = t * t * (3 - 2 * t), t * t * (t - 1)
+    value = h00 * y[at] + h10 * step * slope[at] + h01 * y[at + 1] + h11 * step * slope[at + 1]
+    return value, slope[at] + t * (slope[at + 1] - slope[at])
+
+
 def _chain_row(rates: Array, places: int, service: float) -> tuple[float, Array, Array, Array]:
     """Table of one chain with completion rates ``X(1) .. X(c)`` and bounded or unbounded waiting room."""
     c = rates.size
@@ -153,13 +199,7 @@ def _chain_row(rates: Array, places: int, service: float) -> tuple[float, Array,
     scale = float(c)
     x = np.linspace(0.0, 1.0, CELLS + 1)[:-1]
     goal = scale * x / (1.0 - x)
-    at = np.clip(np.searchsorted(mean, goal) - 1, 0, mean.size - 2)
-    step = mean[at + 1] - mean[at]
-    t = np.clip((goal - mean[at]) / step, 0.0, 1.0)
-    h00, h10 = (1 + 2 * t) * (1 - t) ** 2, t * (1 - t) ** 2
-    h01, h11 = t * t * (3 - 2 * t), t * t * (t - 1)
-    q = h00 * flow[at] + h10 * step * tangent[at] + h01 * flow[at + 1] + h11 * step * tangent[at + 1]
-    slope = tangent[at] + t * (tangent[at + 1] - tangent[at])
+    q, slope = _hermite(goal, mean, flow, tangent)
     outside = goal >= mean[-1]
     end = rates[-1]
     beyond = 0.0 if bounded else end - flow[-1]
@@ -175,7 +215,12 @@ def _chain_row(rates: Array, places: int, service: float) -> tuple[float, Array,
     return scale, np.stack([busy, turn]), waiting, blocked
 
 
-def build_tables(network: Network, variability: Array) -> StationTables:
+def build_tables(
+    network: Network,
+    variability: Array,
+    population: Array | None = None,
+    anchor: tuple[Array, Array] | None = None,
+) -> StationTables:
     """Tabulate the laws of a network.
 
     Parameters
@@ -183,6 +228,10 @@ def build_tables(network: Network, variability: Array) -> StationTables:
     network : Network
     variability : (n,) float64
         Factor on the Erlang wait; rounded to three digits so that equal stations share a table [1].
+    population : (n,) float64, optional
+        Most requests that the callers' worker pools can send to each copy of a station; inf without bound [req].
+    anchor : ((n,), (n,)) float64, optional
+        Busy servers and waiting requests of each copy at the operating point, which bounded populations must meet.
     """
     n = network.n
     special = (network.law == 2) | ((network.places >= 0) & (network.law == 0))
@@ -190,7 +239,10 @@ def build_tables(network: Network, variability: Array) -> StationTables:
     servers = np.where(pooled, network.servers * network.replicas, network.servers)
     v = np.round(np.maximum(variability, 0.02), 3)
     row, scale = np.full(n, -1, np.int64), np.ones(n)
-    plain = np.flatnonzero((network.law == 0) & ~special)
+    small = np.zeros(n, bool)
+    if population is not None:
+        small = (network.law == 0) & ~special & (population < np.minimum(8.0 * servers + 200.0, 2000.0))
+    plain = np.flatnonzero((network.law == 0) & ~special & ~small)
     kinds, which = np.unique(np.stack([servers[plain].astype(float), v[plain]]), axis=1, return_inverse=True)
     row[plain] = np.ravel(which)
     scale[plain] = servers[plain]
@@ -212,6 +264,16 @@ def build_tables(network: Network, variability: Array) -> StationTables:
             seen[key] = (rows, size)
             rows += 1
         row[i], scale[i] = seen[key]
+    for i in np.flatnonzero(small).tolist():
+        assert population is not None
+        load, queue = (float(a[i]) for a in anchor) if anchor is not None else (0.0, 0.0)
+        value, turn, wait = _pooled_row(int(servers[i]), int(population[i]), float(v[i]), load, queue)
+        busy.append(value[None, :])
+        slope.append(turn[None, :])
+        waiting.append(wait[None, :])
+        blocked.append(np.zeros((1, CELLS + 1)))
+        row[i], scale[i] = rows, servers[i]
+        rows += 1
     if not rows:
         empty = np.zeros(CELLS + 1)
         return StationTables(np.zeros(n, np.int64), scale, empty, empty, empty, empty)
