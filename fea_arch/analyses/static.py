@@ -176,7 +176,9 @@ def root_cause(network: Network, state: NetworkState, limiting: int) -> int:
         ]
         callees = [j for j in callees if state.utilisation[j] >= 0.75]
         if not callees:
-            return limiting
+            host = int(network.host[limiting])
+            stretched = state.service[limiting] > 2.0 * network.service[limiting]
+            return network.n + host if host >= 0 and stretched else limiting
         limiting = max(callees, key=lambda j: state.utilisation[j])
         seen.add(limiting)
 
