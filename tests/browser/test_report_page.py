@@ -23,7 +23,8 @@ CONTRAST = """(() => {
   const probe = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
   const rgba = (c) => { probe.clearRect(0, 0, 1, 1); probe.fillStyle = c; probe.fillRect(0, 0, 1, 1);
     const d = probe.getImageData(0, 0, 1, 1).data; return [d[0], d[1], d[2], d[3] / 255]; };
-  const light = (c) => { const [r, g, b] = c.map(v => { v /= 255; return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
+  const light = (c) => { const [r, g, b] = c.map(v => { v /= 255;
+    return v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4; });
     return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
   const base = rgba(getComputedStyle(document.body).backgroundColor);
   const bad = []; let seen = 0;
@@ -33,7 +34,8 @@ CONTRAST = """(() => {
     const style = getComputedStyle(e);
     const ink = rgba(e instanceof SVGElement ? style.fill : style.color);
     let back = base;
-    for (let p = e; p; p = p.parentElement) { const c = rgba(getComputedStyle(p).backgroundColor); if (c[3] > 0.99) { back = c; break; } }
+    for (let p = e; p; p = p.parentElement) {
+      const c = rgba(getComputedStyle(p).backgroundColor); if (c[3] > 0.99) { back = c; break; } }
     const a = light(ink.slice(0, 3)), b = light(back.slice(0, 3));
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
     seen += 1;
@@ -101,7 +103,8 @@ def test_the_page_never_scrolls_sideways(tab, pages, name, width):
     assert tab.evaluate("innerWidth") == width
     wide = """[document.documentElement.scrollWidth - document.documentElement.clientWidth,
         ...Array.from(document.querySelectorAll('body *')).filter(e => !e.closest('.scroll') && !e.closest('.skip')
-        && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.tagName + '.' + e.className)]"""
+        && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+        .map(e => e.tagName + '.' + e.className)]"""
     assert tab.evaluate(wide) == [0]
 
 
@@ -154,7 +157,8 @@ def test_focus_shows_the_figures_and_enter_leads_to_the_row(tab, pages):
 
 def test_tables_sort_and_filter(tab, pages):
     tab.open(pages["platform"])
-    column = "Array.from(document.querySelectorAll('#components tbody tr:not([hidden])')).map(r => r.cells[{}].textContent)"
+    rows = "Array.from(document.querySelectorAll('#components tbody tr:not([hidden])'))"
+    column = rows + ".map(r => r.cells[{}].textContent)"
     by_name = "document.querySelectorAll('#components thead button')[0].click()"
     tab.evaluate(by_name)
     tab.evaluate(by_name)
