@@ -13,6 +13,7 @@ from fea_arch.cli.options import Input, fail_under_option, input_options, json_o
 @json_option
 @fail_under_option
 @click.option("--markdown", "as_markdown", is_flag=True, help="Write Markdown, for a comment on a change.")
+@click.option("--quick", is_flag=True, help="Leave out the longer analyses: score and progressive collapse.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False), metavar="FILE",
               help="File to write; .html, .md or .json says in which form.  [default: stdout]")
 def command(
@@ -22,6 +23,7 @@ def command(
     fail_under: float | None,
     *,
     as_markdown: bool,
+    quick: bool,
     output: str | None,
 ) -> int:
     """Write one page that explains the whole answer: verdict, limits, what breaks, what to do, picture, tables, basis.
@@ -46,7 +48,7 @@ def command(
 
     with progress() as line:
         line.say(f"analysing {len(arch)} components")
-        found = overview(arch, load_factor, source=basename(given.label))
+        found = overview(arch, load_factor, source=basename(given.label), quick=quick)
     if form == "json":
         from fea_arch.cli.files import as_json as to_json
 

@@ -66,7 +66,7 @@ def drawing(o: Overview) -> Drawing:
     --------
     >>> import fea_arch as fa
     >>> from fea_arch.report.overview import overview
-    >>> len(drawing(overview(fa.load_sample("shop"))).marks)
+    >>> len(drawing(overview(fa.load_sample("shop"), quick=True)).marks)
     5
     """
     found = view(o.arch, o.result)

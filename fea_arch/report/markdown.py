@@ -52,12 +52,18 @@ def markdown(o: Overview) -> str:
     --------
     >>> import fea_arch as fa
     >>> from fea_arch.report.overview import overview
-    >>> markdown(overview(fa.load_sample("shop"))).splitlines()[0]
+    >>> markdown(overview(fa.load_sample("shop"), quick=True)).splitlines()[0]
     '## shop: Stands and meets every condition.'
     """
     mark = {"good": "", "warning": "(warning) ", "bad": "(fails) "}[o.grade]
     lines = [f"## {quoted(o.arch.name)}: {mark}{quoted(wording.headline(o))}", ""]
     lines += [f"- {quoted(line)}" for line in wording.verdict(o)]
+    if "score" in o.further:
+        score = o.further["score"]
+        lines.append(f"- Score {score.value:.1f} of 100, {score.label}.")
+    if "fracture" in o.further and o.further["fracture"].limiting:
+        found = o.further["fracture"]
+        lines.append(f"- It gives way at {found.collapse_factor:.3g}x the design load, by {quoted(found.limiting)}.")
     lines += [f"- {quoted(wording.limits(o))}", f"- {quoted(wording.basis(o))}", ""]
     for title, table, limit in (
         ("Conditions", wording.condition_table(o), None),

@@ -13,6 +13,7 @@ import numpy as np
 from fea_arch import __version__
 from fea_arch.errors import UnstableLoadError
 from fea_arch.report.connectivity import connectivity
+from fea_arch.report.further import MOST_COMPONENTS, analysed_further
 from fea_arch.report.static import (
     DEFAULT_OBJECTIVE_S,
     PERCENTILES,
@@ -66,7 +67,9 @@ class Overview:
     source : str
         What was read.
     further : dict
-        Results of further analyses by name, for instance ``fracture``.
+        Results of further analyses by name: ``score``, ``fracture``.
+    missing : sequence of str
+        Why further analyses have no result.
     """
 
     arch: Architecture
@@ -82,6 +85,7 @@ class Overview:
     steps: Sequence[Step]
     source: str
     further: dict[str, Any] = field(default_factory=dict)
+    missing: Sequence[str] = ()
     made: str = field(default_factory=lambda: time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
 
     @property
@@ -151,7 +155,9 @@ def percentiles(result: StaticResult, at: str | None = None) -> dict[str, float]
     return {f"p{100 * p:g}": result.latency_quantile_s(p, at=at) for p in PERCENTILES}
 
 
-def overview(arch: Architecture, load_factor: float = 1.0, *, source: str = "", rounds: int = 3) -> Overview:
+def overview(
+    arch: Architecture, load_factor: float = 1.0, *, source: str = "", rounds: int = 3, quick: bool = False
+) -> Overview:
     """Analyse an architecture for a report.
 
     Parameters
@@ -163,11 +169,13 @@ def overview(arch: Architecture, load_factor: float = 1.0, *, source: str = "", 
         What was read.
     rounds : int
         Changes that are tried for the section "what to do".
+    quick : bool
+        Leave out the longer analyses; they are left out beyond 200 components anyway.
 
     Examples
     --------
     >>> import fea_arch as fa
-    >>> overview(fa.load_sample("shop")).grade
+    >>> overview(fa.load_sample("shop"), quick=True).grade
     'good'
     """
     from fea_arch.analyses.static import static
@@ -193,8 +201,15 @@ def overview(arch: Architecture, load_factor: float = 1.0, *, source: str = "", 
     steps = (
         strengthening_steps(arch, largest, limited_by, load_factor=load_factor, rounds=rounds) if limited_by else []
     )
+    further: dict[str, Any] = {}
+    missing: list[str] = []
+    if len(arch) > MOST_COMPONENTS and not quick:
+        missing = [f"Score and collapse of more than {MOST_COMPONENTS} components: ask for them by their own commands."]
+    elif not quick:
+        further, missing = analysed_further(arch, load_factor)
     return Overview(
         arch=arch, result=result, load_factor=load_factor, shown_load_factor=shown, collapse=collapse,
         largest=largest, limited_by=limited_by, unknown=unknown, served=served,
         conditions=conditions(arch, result) if result is not None else [], steps=steps, source=source,
+        further=further, missing=missing,
     )

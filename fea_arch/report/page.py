@@ -12,6 +12,7 @@ from fea_arch import __version__
 from fea_arch.report import wording
 from fea_arch.report.blocks import shown
 from fea_arch.report.drawing import drawing
+from fea_arch.report.further import fracture_part, score_part
 
 if TYPE_CHECKING:
     from fea_arch.report.overview import Overview
@@ -52,7 +53,7 @@ def page(o: Overview) -> str:
     --------
     >>> import fea_arch as fa
     >>> from fea_arch.report.overview import overview
-    >>> page(overview(fa.load_sample("shop")))[:15]
+    >>> page(overview(fa.load_sample("shop"), quick=True))[:15]
     '<!DOCTYPE html>'
     """
     from markupsafe import Markup
@@ -86,6 +87,8 @@ def page(o: Overview) -> str:
         methods=wording.methods(o),
         findings=[(f.level, shown(str(f))) for f in o.arch.check()[:FINDINGS]],
         picture=drawing(o),
+        score=score_part(o.further["score"]) if "score" in o.further else None,
+        fracture=fracture_part(o.further["fracture"]) if "fracture" in o.further else None,
     )
     return text
 

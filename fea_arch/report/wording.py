@@ -78,6 +78,9 @@ def key_figures(o: Overview) -> list[tuple[str, str, str]]:
     if o.result is not None and not math.isnan(o.served):
         tail = percentiles(o.result)
         found.append(("Response p95", time_text(tail["p95"]), f"mean {time_text(o.result.mean_response_s)}"))
+    if "score" in o.further:
+        score = o.further["score"]
+        found.append(("Score", f"{score.value:.0f} of 100", score.label))
     if o.result is not None:
         known = int(np.count_nonzero(np.isfinite(o.result.memory_bytes)))
         value = bytes_text(o.result.total_memory_bytes) if known else "-"
