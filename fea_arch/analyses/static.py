@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.architecture import Architecture, require_valid
-from fea_arch.errors import ConvergenceError, ModelError, UnstableLoadError
+from fea_arch.errors import ModelError, UnstableLoadError
 from fea_arch.results.static import StaticResult
 from fea_arch.solvers.closed import schweitzer, solve_closed_single
+from fea_arch.solvers.limit_load import largest_load_factor, root_cause
 from fea_arch.solvers.network import Network, build_network
 from fea_arch.solvers.statics import NetworkState, solve_network
 
@@ -115,72 +116,6 @@ def _unloaded_rates(arch: Architecture, network: Network) -> Array:
             i = arch.index[load.entry]
             rates[i] += load.users / (load.think_time_s + base.response[i])
     return rates
-
-
-def largest_load_factor(
-    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 5e-4
-) -> tuple[float, int]:
-    """Find the largest load factor with an equilibrium by bracketing and bisection.
-
-    Returns
-    -------
-    factor : float
-        To the relative ``accuracy``; ``inf`` where nothing limits below ``at_most``.
-    limiting : int
-        Component number, ``n + host`` for a host, -1 if none.
-    """
-
-    def fails(factor: float) -> int:
-        try:
-            state = solve_network(network, external, load_factor=factor, tol=1e-5, max_sweeps=40)
-        except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
-            return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
-        return root_cause(network, state, state.limiting) if state.limiting >= 0 else -1
-
-    low, high, culprit = 0.0, 1.0, -1
-    while (found := fails(high)) < 0:
-        low = high
-        high *= 2.0
-        if high > at_most:
-            return math.inf, -1
-    culprit = found
-    while low == 0.0 and high > 1e-9:
-        middle = high / 2.0
-        found = fails(middle)
-        if found >= 0:
-            high, culprit = middle, found
-        else:
-            low = middle
-    for _ in range(60):
-        if high - low <= accuracy * high:
-            break
-        middle = 0.5 * (low + high)
-        found = fails(middle)
-        if found >= 0:
-            high, culprit = middle, found
-        else:
-            low = middle
-    return low, culprit
-
-
-def root_cause(network: Network, state: NetworkState, limiting: int) -> int:
-    """Follow full callees down from a component whose workers are all held; hosts stand for themselves."""
-    if not 0 <= limiting < network.n:
-        return limiting
-    seen = {limiting}
-    while True:
-        callees = [
-            int(network.target[e])
-            for e in range(network.ptr[limiting], network.ptr[limiting + 1])
-            if network.sync[e] and network.calls[e] > 0 and int(network.target[e]) not in seen
-        ]
-        callees = [j for j in callees if state.utilisation[j] >= 0.75]
-        if not callees:
-            host = int(network.host[limiting])
-            stretched = state.service[limiting] > 2.0 * network.service[limiting]
-            return network.n + host if host >= 0 and stretched else limiting
-        limiting = max(callees, key=lambda j: state.utilisation[j])
-        seen.add(limiting)
 
 
 def _label(network: Network, number: int) -> str:

@@ -55,7 +55,7 @@ def sweep_traffic(
             arrivals[i] = total / (1.0 - own)
             continue
         change = np.inf
-        for _ in range(20000):
+        for _ in range(300):  # a cycle of gain near 1 needs a direct solve
             change = 0.0
             for position in range(b - 1, a - 1, -1):
                 i = order[position]

@@ -7,9 +7,6 @@ of callers feed back and the sweeps are repeated from the unloaded state, which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
 from fea_arch.errors import ConvergenceError
@@ -17,73 +14,12 @@ from fea_arch.kernels.erlang import erlang_c
 from fea_arch.kernels.force_method import march
 from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
+from fea_arch.solvers.balancing import rebalance
 from fea_arch.solvers.network import Array, Index, Network
+from fea_arch.solvers.network_state import NetworkState, fresh_state, relative_change
 from fea_arch.solvers.pools import pool_waits, tight_pools
 
 __all__ = ["NetworkState", "solve_network"]
-
-
-@dataclass(eq=False)
-class NetworkState:
-    """Everything that a solve knows, per component (n,) and per sorted edge (n_edges,).
-
-    ``limiting`` is the number of the component (or ``n + host``) that has no equilibrium, or -1.
-    """
-
-    network: Network
-    load_factor: float
-    external: Array
-    arrivals: Array
-    admitted: Array
-    service: Array
-    hold: Array
-    hold_scv: Array
-    wait: Array
-    open_wait: Array
-    response: Array
-    variance: Array
-    success: Array
-    utilisation: Array
-    wait_fixed: Array
-    wait_shared: Array
-    edge_time: Array
-    edge_attempts: Array
-    edge_fail: Array
-    calls: Array
-    host_utilisation: Array
-    limiting: int = -1
-    tight: list[int] = field(default_factory=list)
-    binding: set[int] = field(default_factory=set)
-    memo: dict[Any, Any] = field(default_factory=dict)
-    sweeps: int = 0
-    residual: float = 0.0
-
-
-def _fresh(network: Network, external: Array, load_factor: float) -> NetworkState:
-    n, m = network.n, network.target.size
-    return NetworkState(
-        network=network,
-        load_factor=load_factor,
-        external=external,
-        arrivals=np.zeros(n),
-        admitted=np.ones(n),
-        service=network.service.copy(),
-        hold=np.zeros(n),
-        hold_scv=np.ones(n),
-        wait=np.zeros(n),
-        open_wait=np.zeros(n),
-        response=np.zeros(n),
-        variance=np.zeros(n),
-        success=np.ones(n),
-        utilisation=np.zeros(n),
-        wait_fixed=np.full(n, np.nan),
-        wait_shared=np.full(n, np.nan),
-        edge_time=np.zeros(m),
-        edge_attempts=np.ones(m),
-        edge_fail=np.zeros(m),
-        calls=network.calls.copy(),
-        host_utilisation=np.zeros(len(network.arch.hosts)),
-    )
 
 
 def solve_network(
@@ -122,7 +58,7 @@ def solve_network(
         If the sweeps do not settle; names the components that still move.
     """
     base = network.external if external is None else external
-    state = _fresh(network, base * load_factor, load_factor)
+    state = fresh_state(network, base * load_factor, load_factor)
     dead = ~network.available if blocked is None else (~network.available | np.asarray(blocked, bool))
     feedback = _feedback(network)
     admit_limit = np.where(dead, 0.0, 1.0)
@@ -149,10 +85,10 @@ def solve_network(
             state.arrivals,
             1e-14,
         )
-        if not left < 1e-9:
+        if not left <= 1e-14 and not _balance_directly(network, state, ratio):
             state.limiting = _loop_culprit(network, state)
             return state
-        change = _relative(state.arrivals, before)
+        change = relative_change(state.arrivals, before)
         with np.errstate(divide="ignore", invalid="ignore"):
             limited = np.where(state.arrivals > network.rate_limit, network.rate_limit / state.arrivals, 1.0)
         admit_limit = np.where(dead, 0.0, limited)
@@ -173,9 +109,9 @@ def solve_network(
         over = over + 1 if unstable >= 0 else 0
         if unstable >= 0 and over >= 8:
             return state
-        change = max(change, _relative(state.response, before), float(cycle))
+        change = max(change, relative_change(state.response, before), float(cycle))
         change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
-        change = max(change, _rebalance(network, state))
+        change = max(change, rebalance(network, state))
         if change <= tol:
             break
     else:
@@ -232,7 +168,7 @@ def _march_once(network: Network, state: NetworkState, admit_limit: Array, in_so
         state.arrivals,
         1e-14,
     )
-    if not left < 1e-9:
+    if not left <= 1e-14 and not _balance_directly(network, state, ratio):
         state.limiting = _loop_culprit(network, state)
         return state
     state.limiting = _overloaded(network, state, admit_limit)
@@ -241,6 +177,35 @@ def _march_once(network: Network, state: NetworkState, admit_limit: Array, in_so
     if state.limiting < 0:
         state.residual = _residual(network, state)
     return state
+
+
+def _balance_directly(network: Network, state: NetworkState, ratio: Array) -> bool:
+    """Solve the traffic equations of a graph with strong cycles by one factorisation; False if they never end."""
+    source = network.source[network.in_edge]
+    target = np.repeat(np.arange(network.n), np.diff(network.in_ptr))
+    weight = -ratio * state.admitted[source]
+    if network.n <= 300:
+        matrix = np.eye(network.n)
+        np.add.at(matrix, (target, source), weight)
+        try:
+            flow = np.linalg.solve(matrix, state.external)
+        except np.linalg.LinAlgError:
+            return False
+    else:
+        from scipy.sparse import coo_array, eye_array
+        from scipy.sparse.linalg import splu
+
+        whole = eye_array(network.n) + coo_array((weight, (target, source)), shape=(network.n, network.n))
+        try:
+            flow = splu(whole.tocsc()).solve(state.external)
+        except RuntimeError:  # exactly singular
+            return False
+    top = float(np.abs(flow).max(initial=0.0))
+    # a gain of 1 or more shows as a negative or absurd flow: more than a million times what enters
+    if not np.isfinite(top) or flow.min(initial=0.0) < -1e-9 * top or top > 1e6 * max(state.external.sum(), 1e-300):
+        return False
+    state.arrivals[:] = np.maximum(flow, 0.0)
+    return True
 
 
 def _is_plain(network: Network) -> bool:
@@ -283,10 +248,6 @@ def _feedback(network: Network) -> bool:
 
 def _largest(values: Array) -> float:
     return float(np.abs(values).max(initial=0.0))
-
-
-def _relative(new: Array, old: Array) -> float:
-    return float((np.abs(new - old) / np.maximum(np.abs(new), 1e-12)).max(initial=0.0))
 
 
 def _pool(network: Network, state: NetworkState, admit_limit: Array, unstable: int, cycle: float) -> tuple[int, float]:
@@ -374,69 +335,9 @@ def _share_host(network: Network, state: NetworkState) -> float:
     stretch = (1.0 + queue / (whole * (1.0 - scaled / whole))) * whole / cpus
     new = network.service.copy()
     new[on] += network.cpu[on] * (stretch[network.host[on]] - 1.0)
-    change = _relative(new, state.service)
+    change = relative_change(new, state.service)
     state.service = 0.5 * (new + state.service) if state.sweeps > 20 else new
     return change
-
-
-def _rebalance(network: Network, state: NetworkState) -> float:
-    """Split the calls of least-outstanding balancers and give their targets the wait of a common queue.
-
-    Compatibility wants equal numbers in flight; nearly idle targets tie and are drawn evenly, saturated ones take what
-    they can serve. The blend is fitted to event simulations of unequal pairs and triples.
-    """
-    edges = np.flatnonzero(network.policy == 3)
-    if not edges.size:
-        return 0.0
-    worst = 0.0
-    state.wait_shared[:] = np.nan
-    flow = state.arrivals * state.admitted
-    for group in np.unique(network.group[edges]):
-        member = edges[network.group[edges] == group]
-        target = network.target[member]
-        total = network.calls[member].sum()
-        hold = np.maximum(state.hold[target], 1e-300)
-        power = network.servers[target] * network.replicas[target] / hold
-        rho = min(float(flow[target].sum() / power.sum()), 1.0)
-        crowd = float((flow[target] * hold).mean())
-        on = network.available[target].astype(float)
-        even = on * hold ** -(crowd / (crowd + 0.7))  # idle targets tie, busy ones hold equal numbers
-        full = on * power  # saturated ones take what they can serve
-        if even.sum() <= 0:
-            continue
-        new = total * ((1.0 - rho**2) * even / even.sum() + rho**2 * full / full.sum())
-        through = flow[network.source[member]] * state.calls[member] * state.edge_attempts[member]
-        step = (0.5 if state.sweeps < 50 else 0.2) * (new - state.calls[member])
-        state.calls[member] += step
-        worst = max(worst, float(np.abs(step).max()) / total)
-        if target.size > 1 and (network.law[target] == 0).all() and (through >= 0.99 * flow[target]).all():
-            shared = _common_wait(network, state, target, flow[target])
-            worst = max(worst, _relative(shared, state.wait[target]) if np.isfinite(shared).all() else 0.0)
-            state.wait_shared[target] = shared
-    return worst
-
-
-def _common_wait(network: Network, state: NetworkState, target: Index, flow: Array) -> Array:
-    """Return the wait of targets that share the least-outstanding queue: the pool plus what cannot be shared."""
-    slots = network.servers[target] * network.replicas[target]
-    total, hold = float(flow.sum()), state.hold[target]
-    mean = float(flow @ hold) / max(total, 1e-300)
-    servers, load = int(slots.sum()), total * mean
-    if total <= 0 or load >= servers:
-        return np.full(target.size, np.nan)
-    queue = np.zeros(1 + target.size)
-    erlang_c(
-        np.concatenate([[servers], slots]).astype(np.int64),
-        np.concatenate([[load], np.minimum(load / servers, 1 - 1e-9) * slots]),
-        queue,
-    )
-    rho = load / servers
-    pooled = queue[0] * mean / (servers * (1.0 - rho))
-    apart = float((queue[1:] / slots).mean()) * mean / (1.0 - rho)
-    each, count = float(slots.mean()), target.size
-    gap = 0.21 * count**-0.6 * each**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (count - 2))
-    scv = float(flow @ state.hold_scv[target]) / total
-    return np.full(target.size, (pooled + (apart - pooled) * gap) * (1.0 + scv) / 2.0)
 
 
 def _loop_culprit(network: Network, state: NetworkState) -> int:

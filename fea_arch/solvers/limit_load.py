@@ -1,0 +1,111 @@
+"""The limit load: the largest multiple of the load that still has an equilibrium, and what limits it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from fea_arch.errors import ConvergenceError
+from fea_arch.solvers.network import Array, Network
+from fea_arch.solvers.statics import NetworkState, solve_network
+
+__all__ = ["largest_load_factor", "root_cause"]
+
+#: Load factor at which nothing waits.
+_TINY = 1e-9
+
+
+def largest_load_factor(
+    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 2e-4
+) -> tuple[float, int]:
+    """Find the largest load factor with an equilibrium by a capacity bound, bracketing and bisection.
+
+    Returns
+    -------
+    factor : float
+        To the relative ``accuracy``; ``inf`` where nothing limits below ``at_most``.
+    limiting : int
+        Component number, ``n + host`` for a host, -1 if none.
+    """
+
+    def fails(factor: float) -> int:
+        try:
+            state = solve_network(network, external, load_factor=factor, tol=1e-5, max_sweeps=40)
+        except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
+            return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
+        return root_cause(network, state, state.limiting) if state.limiting >= 0 else -1
+
+    low, high, culprit = 0.0, 1.0, -1
+    bound = _capacity_bound(network, external)
+    if bound < at_most:
+        # most networks last until the first component is full by its own work: try just below
+        if bound > 0 and fails(bound * (1.0 - accuracy)) < 0:
+            return bound, fails(bound * (1.0 + accuracy))
+        high = bound
+        culprit = fails(high)
+        low, high = _shrink(fails, high) if culprit >= 0 else (high, high)
+    else:
+        while (found := fails(high)) < 0:
+            low = high
+            high *= 2.0
+            if high > at_most:
+                return math.inf, -1
+        culprit = found
+    while high - low > accuracy * high:
+        middle = 0.5 * (low + high)
+        found = fails(middle)
+        if found >= 0:
+            high, culprit = middle, found
+        else:
+            low = middle
+        if high < 1e-9:
+            break
+    return low, culprit
+
+
+def _shrink(fails: Callable[[float], int], high: float) -> tuple[float, float]:
+    """Halve a failing load factor until one stands; return the bracket."""
+    low = 0.5 * high
+    while fails(low) >= 0 and low > 1e-9:
+        low, high = 0.5 * low, low
+    return low, high
+
+
+def _capacity_bound(network: Network, external: Array) -> float:
+    """Return the load factor at which the first component or host is full by its own work, without retries."""
+    state = solve_network(network, external, load_factor=_TINY)
+    if state.limiting >= 0:
+        return math.inf
+    flow = state.arrivals * state.admitted / _TINY
+    counted = (network.law == 0) & (network.places < 0) & np.isinf(network.rate_limit)
+    shared = np.zeros(network.n, bool)
+    shared[network.target[network.policy == 3]] = True
+    own = np.where(counted & ~shared, flow * network.service / (network.servers * network.replicas), 0.0)
+    worst = float(own.max(initial=0.0))
+    on = network.host >= 0
+    if on.any():
+        cpus = np.array([h.cpus for h in network.arch.hosts])
+        worst = max(worst, float((np.bincount(network.host[on], (flow * network.cpu)[on], cpus.size) / cpus).max()))
+    return 1.0 / worst if worst > 0 else math.inf
+
+
+def root_cause(network: Network, state: NetworkState, limiting: int) -> int:
+    """Follow full callees down from a component whose workers are all held; hosts stand for themselves."""
+    if not 0 <= limiting < network.n:
+        return limiting
+    seen = {limiting}
+    while True:
+        callees = [
+            int(network.target[e])
+            for e in range(network.ptr[limiting], network.ptr[limiting + 1])
+            if network.sync[e] and network.calls[e] > 0 and int(network.target[e]) not in seen
+        ]
+        callees = [j for j in callees if state.utilisation[j] >= 0.75]
+        if not callees:
+            host = int(network.host[limiting])
+            stretched = state.service[limiting] > 2.0 * network.service[limiting]
+            return network.n + host if host >= 0 and stretched else limiting
+        limiting = max(callees, key=lambda j: state.utilisation[j])
+        seen.add(limiting)
