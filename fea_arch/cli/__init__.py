@@ -22,10 +22,13 @@ FINE, BELOW_THE_BAR, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
 #: Commands in the order of the help, with one line each; the module is ``fea_arch.cli.<name>``.
 COMMANDS: dict[str, str] = {
+    "comprehensive": "Run every analysis and explain the answer.",
+    "score": "Score the architecture between 0 and 100.",
     "check": "Check a description and say which parts run.",
     "static": "Answer how the system stands under its load.",
     "dynamic": "Follow bursts, load cases, periods and outages through time.",
     "modal": "Find what swings together, how damped, and whether it is stable.",
+    "simulate": "Simulate every request and every call.",
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
     "report": "Write one page that explains the whole answer.",

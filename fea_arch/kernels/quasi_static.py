@@ -376,6 +376,7 @@ def march(
                 left = 1.0  # share of the requests that have not failed before this call
                 before = 1.0
                 last = -1
+                longest, slowest = 0.0, i
                 for e in range(ptr[i], ptr[i + 1]):
                     if stage[e] != last:
                         before = left
@@ -445,6 +446,9 @@ def march(
                     if stage[e] >= 0:
                         top_stage = max(top_stage, stage[e])
                     elif j != i:
+                        if reach[e] * calls * wait[j] > longest:
+                            longest = reach[e] * calls * wait[j]
+                            slowest = culprit[j]
                         outside += reach[e] * calls * mean
                         outside_var += reach[e] * (calls * total_var + part * (1.0 - part) * mean * mean)
                 if grouped:
@@ -475,6 +479,8 @@ def march(
                 h_var = own_var + outside_var if node[i, N_BLOCKING] > 0.0 else own_var
                 hold[i] = 0.5 * (hold[i] + h) if trip > 0 else h
                 hold_scv[i] = h_var / (h * h)
+                if node[i, N_BLOCKING] > 0.0 and culprit[i] == i and longest > 0.3 * h:
+                    culprit[i] = slowest  # its workers are held by the queue of a callee
                 w = 0.0
                 w_var = 0.0
                 if law[i] != 1 and queue[i] > 0.0 and flow[i] > 0.0:

@@ -1,0 +1,115 @@
+"""What must hold of every score."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.scored_architectures import scored_architecture
+
+import fea_arch as fa
+
+SEEDS = st.integers(0, 10_000)
+
+
+def value(arch: fa.Architecture) -> float:
+    return fa.score(arch, samples=0).value
+
+
+def small(seed: int) -> fa.Architecture:
+    return scored_architecture(seed, least=3, most=9)
+
+
+def plain(seed: int) -> fa.Architecture:
+    """Without retries, time-outs and memory limits, where more of anything cannot hurt."""
+    arch = small(seed)
+    return replace(
+        arch,
+        components=[replace(c, memory_limit_bytes=None) for c in arch.components],
+        dependencies=[replace(d, timeout_s=None, retries=0, mode="sync") for d in arch.dependencies],
+    )
+
+
+@given(SEEDS, st.randoms())
+@settings(max_examples=15, deadline=None)
+def test_order_and_names_change_nothing(seed, random):
+    arch = small(seed)
+    names = {c.name: f"x{k}" for k, c in enumerate(random.sample(list(arch.components), len(arch)))}
+    components = [replace(c, name=names[c.name]) for c in arch.components]
+    random.shuffle(components)
+    other = replace(
+        arch,
+        components=components,
+        dependencies=[replace(d, source=names[d.source], target=names[d.target]) for d in arch.dependencies],
+        loads=[replace(load, entry=names[load.entry]) for load in arch.loads],
+    )
+    assert value(other) == pytest.approx(value(arch), abs=0.2)
+
+
+@given(SEEDS)
+@settings(max_examples=10, deadline=None)
+def test_a_second_copy_of_everything_changes_nothing(seed):
+    arch = small(seed)
+    copy = {c.name: f"copy-{c.name}" for c in arch.components}
+    twice = replace(
+        arch,
+        components=[*arch.components, *(replace(c, name=copy[c.name]) for c in arch.components)],
+        dependencies=[
+            *arch.dependencies,
+            *(replace(d, source=copy[d.source], target=copy[d.target]) for d in arch.dependencies),
+        ],
+        loads=[*arch.loads, *(replace(load, entry=copy[load.entry]) for load in arch.loads)],
+    )
+    assert value(twice) == pytest.approx(value(arch), abs=1e-6)
+
+
+@given(SEEDS)
+@settings(max_examples=15, deadline=None)
+def test_losses_sum_to_what_is_missing(seed):
+    score = fa.score(small(seed), samples=0)
+    assert score.losses.sum() == pytest.approx(100.0 - score.value, abs=1e-9)
+    assert (score.losses >= 0.0).all() and 0.0 <= score.value <= 100.0
+
+
+@given(SEEDS, st.integers(0, 8))
+@settings(max_examples=15, deadline=None)
+def test_more_servers_never_lower_the_score(seed, which):
+    arch = plain(seed)
+    c = arch.components[which % len(arch)]
+    assert value(arch.replaced(c.name, servers=2 * c.servers)) >= value(arch) - 0.3
+
+
+@given(SEEDS, st.integers(0, 8))
+@settings(max_examples=15, deadline=None)
+def test_more_memory_never_lowers_the_score(seed, which):
+    arch = small(seed)
+    c = arch.components[which % len(arch)]
+    if c.memory_limit_bytes is None:
+        return
+    assert value(arch.replaced(c.name, memory_limit_bytes=4 * c.memory_limit_bytes)) >= value(arch) - 0.3
+
+
+@given(SEEDS, st.floats(0.25, 4.0))
+@settings(max_examples=10, deadline=None)
+def test_scaled_loads_divide_the_collapse_factor(seed, s):
+    arch = replace(plain(seed), components=[replace(c, blocking=False) for c in plain(seed).components])
+    arch = arch.scaled(1e-3)
+    assert fa.static(arch.scaled(s)).max_load_factor == pytest.approx(fa.static(arch).max_load_factor / s, rel=1e-3)
+
+
+@given(SEEDS)
+@settings(max_examples=10, deadline=None)
+def test_a_missing_measurement_is_neither_nothing_nor_everything(seed):
+    arch = small(seed)
+    c = arch.components[-1]
+    unknown = arch.replaced(c.name, memory_bytes=None, memory_limit_bytes=None, cold_start_s=None, provenance={
+        "service_time_s": fa.Provenance("assumed")})  # fmt: skip
+    known = replace(unknown, components=[
+        replace(k, provenance={"service_time_s": fa.Provenance("measured", samples=1000)}) for k in unknown.components
+    ])  # fmt: skip
+    assert value(unknown) == pytest.approx(value(known), abs=1e-9)
+    wide, narrow = fa.score(unknown), fa.score(known)
+    assert wide.interval[1] - wide.interval[0] >= narrow.interval[1] - narrow.interval[0]
+    assert unknown.measured_share() < known.measured_share()
