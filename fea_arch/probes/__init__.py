@@ -9,6 +9,7 @@ from fea_arch.probes.law_fitting import fit_law
 from fea_arch.probes.load_point import LoadPoint, LoadTest
 from fea_arch.probes.load_test import load_test
 from fea_arch.probes.mcp import probe_mcp
+from fea_arch.probes.mcp_load import McpTool
 from fea_arch.probes.measure import measure
 from fea_arch.probes.process import probe_process
 from fea_arch.probes.targets import Target
@@ -17,6 +18,7 @@ __all__ = [
     "LawFit",
     "LoadPoint",
     "LoadTest",
+    "McpTool",
     "Measurement",
     "Target",
     "fit_law",

@@ -1,7 +1,8 @@
-"""Load test of an endpoint, a callable or a command: closed-loop steps and open-loop rates."""
+"""Load test of an endpoint, a callable, a command or a tool of an MCP server: closed-loop steps and open-loop rates."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ from fea_arch.errors import MissingExtraError, ModelError, ProbeError
 from fea_arch.probes import generators
 from fea_arch.probes.commands import run_command
 from fea_arch.probes.load_point import LoadTest, Record, summarise
+from fea_arch.probes.mcp_load import McpTool, open_tool
 
 __all__ = ["load_test"]
 
@@ -22,7 +24,7 @@ _LITTLE = 0.10
 
 
 def load_test(
-    target: str | Callable[[], Any] | Sequence[str],
+    target: str | Callable[[], Any] | Sequence[str] | McpTool,
     concurrencies: Sequence[int] = (1, 2, 4, 8),
     *,
     duration_s: float = 2.0,
@@ -40,9 +42,9 @@ def load_test(
 
     Parameters
     ----------
-    target : str, callable or sequence of str
+    target : str, callable, sequence of str or McpTool
         An ``http(s)://`` address, a callable without arguments (a coroutine function runs in one event loop, anything
-        else in threads), or a command as a list of arguments (never a shell line).
+        else in threads), a command as a list of arguments (never a shell line), or a read-only tool of an MCP server.
     concurrencies : sequence of int
         Closed-loop steps: requests kept in flight [req]. Empty for none.
     duration_s, warmup_s : float
@@ -118,6 +120,8 @@ def _step(
     times = generators.arrivals(setting, length_s, poisson=poisson, seed=seed) if mode == "open" else []
     if isinstance(target, str):
         return generators.run_async(_http_step(target, mode, setting, length_s, timeout_s, times, most, request))
+    if isinstance(target, McpTool):
+        return generators.run_async(_mcp_step(target, mode, setting, length_s, timeout_s, times, most))
     if not callable(target):
         command = [str(a) for a in target]
 
@@ -168,7 +172,20 @@ async def _http_step(
         return await generators.open_async(call, times, timeout_s, most)
 
 
+async def _mcp_step(
+    target: McpTool, mode: str, setting: float, length_s: float, timeout_s: float, times: list[float], most: int
+) -> tuple[list[Record], float]:
+    async with open_tool(target, timeout_s) as call:
+        with suppress(ProbeError, asyncio.TimeoutError):  # the first call; the step counts what goes wrong
+            await asyncio.wait_for(call(), timeout_s)
+        if mode == "closed":
+            return await generators.closed_async(call, int(setting), length_s, timeout_s)
+        return await generators.open_async(call, times, timeout_s, most)
+
+
 def _label(target: Any) -> str:
+    if isinstance(target, McpTool):
+        return target.tool
     if isinstance(target, str):
         from urllib.parse import urlsplit
 

@@ -17,7 +17,7 @@ from fea_arch.probes.generators import reason, run_async
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, checked_command, clean_text
 from fea_arch.probes.mcp_session import http_session, load_sdk, stdio_session
 
-__all__ = ["described_failure", "probe_mcp", "secrets_of"]
+__all__ = ["all_tools", "described_failure", "probe_mcp", "quiet_sdk", "refusal", "secrets_of"]
 
 _MOST_PAGES = 50
 #: Processor time is counted in ticks of 10 ms: with fewer than five the share of one request is noise.
@@ -92,7 +92,7 @@ def probe_mcp(
     started_at = time.time()
     found: dict[str, Any] = {"errors": [], "details": {"transport": "stdio" if command else "http"}}
     limits = _Limits(samples, warmup, dict(calls or {}), start_timeout_s, timeout_s, settle_s)
-    with _quiet_sdk():
+    with quiet_sdk():
         if command is not None:
             try:
                 program = Program(command, env=env, cwd=cwd, max_processes=max_processes)
@@ -151,7 +151,7 @@ class _Limits:
 
 
 @contextmanager
-def _quiet_sdk() -> Iterator[None]:
+def quiet_sdk() -> Iterator[None]:
     """Keep the SDK from logging what the server says, for as long as the probe lasts."""
     log = logging.getLogger("mcp")
     before = log.disabled, log.level, log.propagate
@@ -238,14 +238,7 @@ async def _requests(session: Any, limits: _Limits, found: dict[str, Any]) -> int
     count = 0
 
     async def pages() -> None:
-        cursor = None
-        for _ in range(_MOST_PAGES):
-            params = None if cursor is None else {"cursor": cursor}
-            page = await session.list_tools(**({} if params is None else {"params": _page(params)}))
-            tools.update({str(t.name)[:200]: t for t in page.tools})
-            cursor = page.next_cursor
-            if not cursor:
-                return
+        tools.update(await all_tools(session))
 
     details = found["details"]
     ping, problem = await _timed(session.send_ping, limits)
@@ -266,9 +259,9 @@ async def _requests(session: Any, limits: _Limits, found: dict[str, Any]) -> int
     found["latency"] = ping
     called: list[float] = []
     for tool, arguments in limits.calls.items():
-        refusal = _refusal(tools.get(tool), tool)
-        if refusal:
-            found["errors"].append(refusal)
+        why = refusal(tools.get(tool), tool)
+        if why:
+            found["errors"].append(why)
             continue
 
         async def call(tool: str = tool, arguments: Any = arguments) -> None:
@@ -289,13 +282,23 @@ async def _requests(session: Any, limits: _Limits, found: dict[str, Any]) -> int
     return count
 
 
-def _page(params: dict[str, Any]) -> Any:
+async def all_tools(session: Any) -> dict[str, Any]:
+    """Return the tools of a server by name, from all pages of its list."""
     from mcp import types
 
-    return types.PaginatedRequestParams(**params)
+    tools: dict[str, Any] = {}
+    cursor = None
+    for _ in range(_MOST_PAGES):
+        page = await session.list_tools(**({"params": types.PaginatedRequestParams(cursor=cursor)} if cursor else {}))
+        tools.update({str(t.name)[:200]: t for t in page.tools})
+        cursor = page.next_cursor
+        if not cursor:
+            break
+    return tools
 
 
-def _refusal(tool: Any, name: str) -> str:
+def refusal(tool: Any, name: str) -> str:
+    """Return why a tool must not be called; empty if it may be."""
     if tool is None:
         return f"{name}: the server has no such tool"
     hints = tool.annotations

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from fea_arch.errors import ModelError
-from fea_arch.probes import fit_law, load_test
+from fea_arch.probes import fit_law, generators, load_test
 from fea_arch.probes.generators import arrivals
 from fea_arch.probes.load_point import Record, summarise
 
@@ -105,15 +105,33 @@ def test_the_step_of_a_hanging_call_ends():
     assert time.perf_counter() - begin < 3
 
 
-def test_starvation_shows_as_a_violation_of_littles_law():
-    gate = threading.Semaphore(3)  # not fair: whoever releases it takes it again
+class Desk:
+    """Three servers of 20 ms and six callers on a clock of their own; fair, or never for three of the callers."""
 
-    def call():
-        with gate:
-            time.sleep(0.02)
+    def __init__(self, fair: bool) -> None:
+        self.fair, self.clock = fair, 0.0
 
-    test = load_test(call, (6,), duration_s=0.6, warmup_s=0.1)
-    if abs(test[0].little_error) > 0.1:
-        assert any("starve" in note for note in test.notes)
-    else:
-        assert test.notes == ()
+    def step(self, call, workers, length_s, timeout_s):
+        waiting, records = [Record(0.0, 0.0) for _ in range(workers)], []
+        records += waiting
+        while self.clock < length_s:
+            served, waiting = waiting[:3], waiting[3:]
+            self.clock += 0.02
+            again = []
+            for record in served:
+                record.end = self.clock
+                again.append(Record(self.clock, self.clock))
+            records += again
+            waiting = [*waiting, *again] if self.fair else [*again, *waiting]
+        return records, 0.0
+
+
+@pytest.mark.parametrize(("fair", "residence_s", "error"), [(True, 0.04, 0.0), (False, 0.02, -0.5)])
+def test_starvation_shows_as_a_violation_of_littles_law(monkeypatch, fair, residence_s, error):
+    monkeypatch.setattr(generators, "closed_threads", Desk(fair).step)
+    test = load_test(lambda: None, (6,), duration_s=4.0, warmup_s=0.2)
+    assert test[0].concurrency == pytest.approx(6)
+    assert test[0].throughput_per_s == pytest.approx(150, rel=0.01)
+    assert test[0].latency_s == pytest.approx(residence_s)
+    assert test[0].little_error == pytest.approx(error, abs=0.01)
+    assert any("starve" in note for note in test.notes) is not fair
