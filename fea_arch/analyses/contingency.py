@@ -12,7 +12,7 @@ from fea_arch.analyses.fracture import open_model
 from fea_arch.architecture import Architecture
 from fea_arch.errors import ModelError
 from fea_arch.results.contingency import ContingencyResult
-from fea_arch.solvers.outages import Outcome, OutageSolver
+from fea_arch.solvers.outages import OutageSolver, Outcome
 
 __all__ = ["contingency"]
 

@@ -58,11 +58,11 @@ def metastability(arch: Architecture) -> MetastabilityResult:
     Notes
     -----
     A time-out ``t_o`` and up to ``r`` retries turn ``f`` first tries into ``f a(p)``, ``a = 1 + p + ... + p^r``, with
-    ``p = P(response > t_o)`` of an M/M/c station at the total rate. The normal branch ends at the fold; from full queues
-    (``p = 1``) the failed branch goes down to ``mu / (r + 1)``. Times are mean first-passage times of the birth-death
-    chain whose arrivals depend on the number inside. The station's callers are taken to have workers enough; what
-    bounded pools of callers change is in ``collapse_factor`` and ``recovery_factor``, solved on the network from empty
-    and from full queues.
+    ``p = P(response > t_o)`` of an M/M/c station at the total rate. The normal branch ends at the fold; from full
+    queues (``p = 1``) the failed branch goes down to ``mu / (r + 1)``. Times are mean first-passage times of the
+    birth-death chain whose arrivals depend on the number inside. The callers are taken to have workers enough;
+    what bounded pools of callers change is in ``collapse_factor`` and ``recovery_factor``, solved on the network from
+    empty and from full queues.
 
     Examples
     --------
@@ -70,7 +70,8 @@ def metastability(arch: Architecture) -> MetastabilityResult:
     >>> arch = fa.Architecture(name="retry",
     ...     components=[fa.Component("web", law="delay", blocking=False, service_time_s=0.001),
     ...                 fa.Component("db", service_time_s=0.1)],
-    ...     dependencies=[fa.Dependency("web", "db", timeout_s=1.0, retries=3)], loads=[fa.Load("web", rate_per_s=4.16)])
+    ...     dependencies=[fa.Dependency("web", "db", timeout_s=1.0, retries=3)],
+    ...     loads=[fa.Load("web", rate_per_s=4.16)])
     >>> result = fa.metastability(arch)
     >>> round(result.collapse_load_per_s, 2), round(result.recovery_load_per_s, 2), result.vulnerable
     (6.94, 2.5, True)
@@ -228,7 +229,9 @@ def _remedies(model: OverloadModel, row: _Row, scale: float) -> tuple[Remedy, ..
     mu = station.capacity_per_s
     found: list[Remedy] = []
 
-    def add(what: str, place: str, field: str, value: float, changed: RetryStation, *, note: bool | None = None) -> None:
+    def add(
+        what: str, place: str, field: str, value: float, changed: RetryStation, *, note: bool | None = None
+    ) -> None:
         fold = changed.fold()
         collapse = fold[1] if fold is not None else changed.capacity_per_s / changed.worst_gain
         removes = f < changed.recovery()[1] if note is None else note
@@ -251,7 +254,8 @@ def _remedies(model: OverloadModel, row: _Row, scale: float) -> tuple[Remedy, ..
         add("more servers", name, "servers", each, replace(station, servers=each * replicas))
     longer = 2.0 * max(station.timeouts_s)
     add("longer time-out", label, "timeout_s", longer, replace(station, timeouts_s=(longer,) * len(station.shares)))
-    pause = 2.0 * float(network.timeout[edge])  # retries come later, not less often: the failed branch stays where it is
+    # retries come later, not less often: the failed branch stays where it is
+    pause = 2.0 * float(network.timeout[edge])
     add("back-off", label, "backoff_s", pause, station)
     return tuple(found)
 

@@ -511,7 +511,7 @@ def settle(
             for m in range(cpus.size):
                 ratio = host_load[m] / cpus[m]
                 host_ratio[m] = ratio
-                whole = max(int(math.floor(cpus[m])), 1)
+                whole = max(math.floor(cpus[m]), 1)
                 load = min(ratio, 0.999) * whole
                 calm = (1.0 + _waiting(whole, load) / (whole * (1.0 - load / whole))) * whole / cpus[m]
                 new = calm

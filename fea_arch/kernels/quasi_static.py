@@ -1,10 +1,10 @@
-"""Quasi-static march of a station network through a load history: backlogs, responses and answers within an objective.
+"""Quasi-static march of a station network through a load history: backlogs, responses, answers within an objective.
 
-Queues are the state (pointwise stationary fluid flow approximation, W.-P. Wang, D. Tipper and S. Banerjee, INFOCOM 1996):
-``dQ/dt = lambda - y`` with ``Q = r F rho^e / (1 - rho)``, ``rho = y / mu``, ``e = sqrt(2 (c + 1))`` (H. Sakasegawa, Annals of
-the Institute of Statistical Mathematics 29, 1977) and ``F`` the Allen-Cunneen factor. Everything else follows the
-queues at once. One backward Euler step sweeps the calls from callers to callees for the flows, back-pressure of full
-worker pools included, and from callees to callers for the moments of the response times.
+Queues are the state (pointwise stationary fluid flow approximation, W.-P. Wang, D. Tipper and S. Banerjee, INFOCOM
+1996): ``dQ/dt = lambda - y`` with ``Q = r F rho^e / (1 - rho)``, ``rho = y / mu``, ``e = sqrt(2 (c + 1))`` (H.
+Sakasegawa, Annals of the Institute of Statistical Mathematics 29, 1977) and ``F`` the Allen-Cunneen factor. Everything
+else follows the queues at once. One backward Euler step sweeps the calls from callers to callees for the flows,
+back-pressure of full worker pools included, and from callees to callers for the moments of the response times.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _within(mean: float, variance: float, t: float) -> float:
 
 
 @subroutine
-def _line(rho: float, expo: float, most: float) -> float:
+def _line(rho: float, expo: float, most: float) -> Any:
     """Mean number waiting at a utilisation, ``rho^e / (1 - rho)``, where at most ``most`` can wait."""
     if most <= 1e-9 or rho <= 0.0:
         return 0.0
@@ -98,7 +98,7 @@ def _line(rho: float, expo: float, most: float) -> float:
 
 @subroutine
 def _fill(size: float, expo: float, most: float, others: float, work: float, goal: float, rho: float) -> float:
-    """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1: false position that halves stale ends."""
+    """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1, by false position."""
     if goal <= 0.0:
         return 0.0
     size = size / others
@@ -137,7 +137,7 @@ def _fill(size: float, expo: float, most: float, others: float, work: float, goa
 
 
 @subroutine
-def _factor(knot: Any, value: Any, t: float) -> float:
+def _factor(knot: Any, value: Any, t: float) -> Any:
     """Load factor inside a step: linear between knots."""
     k = 0
     while k < knot.size - 2 and knot[k + 1] <= t:
@@ -168,8 +168,8 @@ def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
 @kernel
 def march(
     order: Any, ptr: Any, target: Any, source: Any, in_ptr: Any, in_edge: Any, node: Any, edge: Any, sync: Any,
-    retries: Any, cancel: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any, dead: Any,
-    ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, objective: float, begin: float,
+    retries: Any, cancel: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any,
+    dead: Any, ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, objective: float, begin: float,
     iterations: int, blame: Any, series: Any, flow_end: Any,
 ) -> Any:
     """March through ``times`` and count offered requests and those answered within the objective.
@@ -526,9 +526,9 @@ def march(
                     success[i] = 0.0
                     down_until[i] = t1 + node[i, N_WARM_UP]
         for e in range(m):
-            if edge[e, E_BREAK_SHARE] < np.inf and open_until[e] <= middle and fail[e] >= edge[e, E_BREAK_SHARE]:
-                if flow[source[e]] > 0.0:
-                    open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
+            closed = edge[e, E_BREAK_SHARE] < np.inf and open_until[e] <= middle
+            if closed and fail[e] >= edge[e, E_BREAK_SHARE] and flow[source[e]] > 0.0:
+                open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
         # -- books ---------------------------------------------------------------------------------------------------
         rate = 0.0
         right = 0.0
@@ -547,7 +547,8 @@ def march(
         if rate - right > 1e-12 * rate:
             _charge(
                 order, ptr, target, source, edge, sync, required, ext, factor, success, response, variance, objective,
-                admitted, wait, hold, node, fail, attempts, culprit, stretch, host, slow, span, visit, lost, late, blame,
+                admitted, wait, hold, node, fail, attempts, culprit, stretch, host, slow, span, visit, lost, late,
+                blame,
             )  # fmt: skip
     for i in range(n):
         flow_end[i, 0], flow_end[i, 1], flow_end[i, 2], flow_end[i, 3] = flow[i], rho[i], wait[i], response[i]
@@ -555,7 +556,7 @@ def march(
 
 
 @subroutine
-def _hits(room: float, busy: float, queue: float, rho: float, servers: float, blocking: float) -> float:
+def _hits(room: float, busy: float, queue: float, rho: float, servers: float, blocking: float) -> Any:
     """Chance that an arrival finds a replica one short of its memory limit: Poisson in service, geometric in line."""
     top = math.floor(room) - 1.0
     if top < 0.0:

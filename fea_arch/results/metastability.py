@@ -39,8 +39,8 @@ class Trigger:
 class Remedy:
     """A change of one number and what it does at the design load.
 
-    ``removes`` says whether the failed branch is gone; ``collapse_load_per_s`` and ``time_to_collapse_s`` are those after
-    the change.
+    ``removes`` says whether the failed branch is gone; ``collapse_load_per_s`` and ``time_to_collapse_s`` are those
+    after the change.
     """
 
     what: str

@@ -339,7 +339,8 @@ def _soft_events(
                 at = path.load_factor[k]
                 if k > 0 and previous is not None:
                     a, b = path.load_factor[k - 1], at
-                    at = _crossing(solve, state, chosen, name, i, a, b, previous[name][i], value[i], refine=len(met) <= 12)
+                    ends = previous[name][i], value[i]
+                    at = _crossing(solve, state, chosen, name, i, a, b, *ends, refine=len(met) <= 12)
                 edge = i if name == "timeout" else -1
                 component = int(state.model.network.target[i]) if name == "timeout" else i
                 path.breaks.append(Break(float(at), component, name, edge))

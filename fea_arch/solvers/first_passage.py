@@ -1,14 +1,17 @@
 r"""Retry station: a birth-death chain whose arrivals grow with what is in it, and how long it holds out.
 
-With ``n`` requests inside, a first try is late with ``p(n) = P(Erlang(n + 1, mu) > t_o)`` and is followed by up to ``r``
-retries: arrival rate ``o + f (1 + p + ... + p^r)``. In the mean over the stationary chain of ``Lambda`` arrivals this is
-the folded equilibrium curve; from state to state it gives the mean time until the station tips over (first passage).
+With ``n`` requests inside, a first try is late with ``p(n) = P(Erlang(n + 1, mu) > t_o)`` and is followed by up to
+``r`` retries: arrival rate ``o + f (1 + p + ... + p^r)``. In the mean over the stationary chain of ``Lambda`` arrivals
+this is the folded equilibrium curve; from state to state it gives the mean time until the station tips over (first
+passage).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
@@ -59,7 +62,7 @@ class RetryStation:
         """``mu = c / S`` [1/s]."""
         return self.servers / self.service_s
 
-    def _tries(self, late: Array | float, group: int) -> Array | float:
+    def _tries(self, late: Any, group: int) -> Any:
         p = np.asarray(late, float)
         total = np.ones_like(p)
         power = np.ones_like(p)
@@ -69,10 +72,10 @@ class RetryStation:
         budget = self.budgets[group] if self.budgets else math.inf
         return np.minimum(total, 1.0 + budget)
 
-    def gain(self, late: list[Array | float]) -> Array | float:
+    def gain(self, late: Sequence[Any]) -> Any:
         """Return arrivals per first try, ``a``, at the late share of each group [1]."""
         rest = 1.0 - sum(self.shares)
-        total: Array | float = rest
+        total: Any = rest
         for g, share in enumerate(self.shares):
             total = total + share * self._tries(late[g], g)
         return total

@@ -38,7 +38,8 @@ class OutageSolver:
         self.model, self.load_factor = model, load_factor
         self.intact = overload(model, load_factor, tol=1e-10)
         network = model.network
-        limited = np.isfinite(network.rate_limit) & (network.rate_limit < 10.0 * np.maximum(self.intact.arrivals, 1e-300))
+        near = 10.0 * np.maximum(self.intact.arrivals, 1e-300)
+        limited = np.isfinite(network.rate_limit) & (network.rate_limit < near)
         self.plain = bool(
             not self.intact.growing
             and not self.intact.fluid.any()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -125,7 +126,7 @@ def _in_order(network: Network) -> Network:
         "edge", "target", "source", "calls", "sync", "latency", "timeout", "retries", "backoff", "budget", "stage",
         "required", "group", "policy",
     )  # fmt: skip
-    changed = {name: np.ascontiguousarray(getattr(network, name)[order]) for name in fields}
+    changed: dict[str, Any] = {name: np.ascontiguousarray(getattr(network, name)[order]) for name in fields}
     changed["in_edge"] = np.argsort(changed["target"], kind="stable").astype(np.int64)
     return replace(network, **changed)
 
@@ -192,8 +193,8 @@ def walk(
     down = ~network.available if dead is None else (~network.available | dead)
     arguments = (
         network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
-        tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group, tables.law,
-        network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,
+        tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group,
+        tables.law, network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,
         network.external, middle, factors, np.array(who, np.int64), np.array(when, float).reshape(-1, 3), times,
         float(objective_s), float(begin_s), int(iterations), blame, series, end,
     )  # fmt: skip
