@@ -73,7 +73,8 @@ def run(count: int, *, replications: int = 2, first: int = 0) -> dict[str, Any]:
             "simulated": result.simulated_value, "seconds": seconds, "worst_utilisation": float(used.max()),
             "penalty_score": penalty_score(arch, used),
         })  # fmt: skip
-        print(f"{seed:3d} n={len(arch):2d} score {result.value:5.1f} simulated {result.simulated_value:5.1f}", flush=True)
+        line = f"{seed:3d} n={len(arch):2d} score {result.value:5.1f} simulated {result.simulated_value:5.1f}"
+        print(line, flush=True)
     score, simulated = (np.array([r[k] for r in rows]) for k in ("score", "simulated"))
     return {"rows": rows} | figures(rows, np.abs(score - simulated), score, simulated)
 

@@ -96,6 +96,20 @@ def _langenbach_belz(rho: float, ca2: float, cs2: float) -> float:
 
 
 @subroutine
+def _times_scale(rho: float, r: float, ca2: float, cs2: float) -> Any:
+    """Wait of Erlang-r arrivals over the one with exponential times: up to E[S^(r+1)] / (r+1)! of light traffic."""
+    light = 1.0
+    for k in range(1, int(min(r, 1000.0)) + 1):
+        light *= (1.0 + k * cs2) / (1.0 + k)
+    scale = (ca2 + cs2) / (ca2 + 1.0)
+    power = 2.0 * (1.0 - rho) * (1.0 - ca2) ** 2 / (3.0 * rho) * (1.0 / (ca2 + 1.0) - 1.0 / (ca2 + cs2 + 1e-300))
+    if power > 50.0:
+        return light
+    scale *= math.exp(max(power, -700.0))
+    return min(scale, light) if cs2 > 1.0 else max(scale, light)
+
+
+@subroutine
 def _chain(lam: float, rates: Any, first: int, c: int, scale: float, places: int) -> Any:
     """Stationary birth-death chain: mean wait, P(arrival finds all c busy), blocking, mean in flight."""
     total = 1.0
@@ -391,7 +405,7 @@ def sweep_response(
                             root = new
                             if done:
                                 break
-                        factor *= root * (1.0 - rho) / ((1.0 - root) * rho) / _langenbach_belz(rho, ca2, 1.0)
+                        factor = root * (1.0 - rho) / ((1.0 - root) * rho) * _times_scale(rho, r, ca2, cs2)
                     if spread[i] == 2 and replicas[i] > 1:
                         # joining the shortest queue cannot jockey: some wait while another replica idles
                         n_r = replicas[i]

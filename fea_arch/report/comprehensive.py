@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch import __version__
-from fea_arch.errors import ConvergenceError, FeaArchError, ModelError, UnstableLoadError
+from fea_arch.errors import FeaArchError, ModelError, UnstableLoadError
 from fea_arch.report.static import conditions, largest_load
 from fea_arch.results.base import plain
 from fea_arch.results.score import label_of
@@ -41,7 +41,7 @@ DUE_DAYS = {0: 7, 1: 1, 2: 1, 3: 1}
 RECOVERED = 0.95
 
 DEFINITIONS = {
-    "reliability_index": "mean share of the requests answered correctly within the objective over all single failures [1]",
+    "reliability_index": "mean share of requests answered correctly within the objective over all single failures [1]",
     "performance_rating": "label of the share answered within the objective at the design load",
     "scalability_potential": "largest multiple of the design load that has a steady state [1]; null: nothing limits it",
     "status": "label of the overall score, incident if the incident level is above 0",
@@ -218,7 +218,7 @@ def comprehensive_document(found: Comprehensive) -> dict[str, Any]:
             "integration_points": int(arch.graph.n_edges),
             "hosts": len(arch.hosts),
             "offered_per_s": math.fsum(load.rate_per_s or 0.0 for load in arch.loads),
-            "not_available": [c for c in found.health.down],
+            "not_available": list(found.health.down),
             "measured_share": arch.measured_share(),
         },
         "analysis_results": {

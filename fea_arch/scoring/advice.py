@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fea_arch.architecture import Architecture
+from fea_arch.architecture import Architecture, Dependency
 from fea_arch.results.score import Score
 from fea_arch.scoring.catalogue import Catalogue
 from fea_arch.scoring.score import score
@@ -86,7 +86,8 @@ def _candidates(arch: Architecture, names: list[str]) -> Iterator[tuple[str, str
             yield text, name, "memory_limit_bytes", c.memory_limit_bytes, size, arch.replaced(
                 name, memory_limit_bytes=size
             )
-        required = [d.label for d in arch.dependencies if d.target == name and d.required and d.mode == "sync"]
+        calls = [d for d in arch.dependencies if isinstance(d, Dependency) and d.target == name]
+        required = [d.label for d in calls if d.required and d.mode == "sync"]
         if required:
             edited = arch
             for label in dict.fromkeys(required):

@@ -32,11 +32,11 @@ class Situation:
     group : {"static", "dynamic", "modal", "nonlinear"}
         Sub-score it belongs to.
     kind : str
-        ``load``: a constant multiple of the design load. ``burst``: ``factor`` for ``duration_s``. ``ramp``: from the
-        design load to ``factor`` in ``duration_s``. ``outage``: the components (all of them by default) lose
-        ``lost_share`` of their capacity for ``duration_s``. ``periodic``: the load swings by ``amplitude`` at each period
-        that the architecture states. ``failure``: each of the components (all by default) is down alone. ``memory``: the
-        share ``lost_share`` of the free memory of every component with a limit is gone.
+        ``load``: a constant multiple of the design load. ``burst``: ``factor`` for ``duration_s``. ``ramp``: from
+        the design load to ``factor`` in ``duration_s``. ``outage``: the components (all of them by default) lose
+        ``lost_share`` of their capacity for ``duration_s``. ``periodic``: the load swings by ``amplitude`` at each
+        period that the architecture states. ``failure``: each of the components (all by default) is down alone.
+        ``memory``: the share ``lost_share`` of the free memory of every component with a limit is gone.
     weight : float
         Share of the score [1]; all weights sum to 1.
     window_s : float

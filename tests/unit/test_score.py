@@ -124,7 +124,7 @@ def test_empty_doubled_and_unknown(tmp_path):
     assert fa.score(shop(), path).situations == ("a",)
     with pytest.raises(fa.ModelError, match="check"):
         fa.score(shop(), check="simulation")
-    with pytest.raises(fa.ModelError, match="no load"):
+    with pytest.raises(fa.ModelError, match="nothing loads"):
         fa.score(fa.Architecture(name="idle", components=[fa.Component("a")]))
 
 

@@ -326,3 +326,14 @@ def test_against_ciw_on_an_open_network():
     )
     ours = fa.simulate(arch, duration_s=1000, seed=14)
     np.testing.assert_allclose(ours.residence_s, theirs, rtol=0.06)
+
+
+@pytest.mark.parametrize(("scv", "ratio"), [(0.0, 1 / 6), (0.5, 0.5), (1.0, 1.0), (2.0, 2.5)])
+def test_light_traffic_wait_behind_round_robin(scv, ratio):
+    # Erlang-2 arrivals of rate x: E[(S - A)+] -> (2 x)^2 E[S^3] / 6 for small x; gamma: E[S^3] = (1 + c)(1 + 2 c)
+    def wait(c):
+        part = fa.Component("a", service_time_s=1.0, service_scv=c, replicas=2)
+        return fa.static(fa.Architecture(name="rr", components=[part], loads=[fa.Load("a", rate_per_s=2e-3)])).wait_s[0]
+
+    assert wait(scv) / wait(1.0) == pytest.approx(ratio, rel=0.01)
+    assert wait(1.0) == pytest.approx((2 * 1e-3) ** 2, rel=0.01)
