@@ -12,7 +12,7 @@ from fea_arch.plotting.view import LIMIT, View, view
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
 
-__all__ = ["draw_view", "plot_architecture"]
+__all__ = ["draw_view", "paper_size", "plot_architecture"]
 
 #: Inches per character and per row, at a label size of 8 points.
 PER_CHARACTER, PER_ROW = 0.078, 0.225
@@ -40,19 +40,24 @@ def plot_architecture(
     --------
     >>> import fea_arch as fa, matplotlib
     >>> matplotlib.use("Agg")
-    >>> arch.plot(result=fa.static(arch)).get_title(loc="left") if (arch := fa.load_sample("shop")) else None
-    'shop: 5 components, 5 calls'
+    >>> arch = fa.load_sample("shop")
+    >>> arch.plot(result=fa.static(arch)).get_title(loc="left")
+    'shop: 5 components, 5 calls at load factor 1'
     """
     found = view(arch, result, limit=limit)
-    size = (
-        min(max(PER_CHARACTER * found.layout.width + 0.6, 6.4), 40.0),
-        min(max(PER_ROW * found.layout.height + 1.7, 3.4), 40.0),
-    )
-    ax, colours = axes_for(ax, theme, size)
+    ax, colours = axes_for(ax, theme, paper_size(found))
     title = f"{cut(arch.name, 60)}: {len(arch)} components, {arch.graph.n_edges} calls"
     if result is not None and hasattr(result, "load_factor"):
         title += f" at load factor {result.load_factor:g}"
     return draw_view(found, ax, colours, title, stressed=result is not None)
+
+
+def paper_size(found: View) -> tuple[float, float]:
+    """Return width and height of a figure in which every label of a view is legible [inch]."""
+    return (
+        min(max(PER_CHARACTER * found.layout.width + 0.6, 6.4), 40.0),
+        min(max(PER_ROW * found.layout.height + 1.7, 3.4), 40.0),
+    )
 
 
 def draw_view(found: View, ax: Any, theme: Theme, title: str, *, stressed: bool) -> Any:

@@ -29,6 +29,7 @@ def plot_contingency(result: ContingencyResult, ax: Any = None, *, limit: int = 
     """
     lost = np.nan_to_num(result.served_share_intact - np.asarray(result.served_share), nan=1.0)
     order = np.lexsort((-np.asarray(result.worst_utilisation), -lost))[:limit]
+    order = order[: max(int(np.count_nonzero(lost[order] > 5e-5)), 3)]  # those that lose nothing only to fill up
     ax, colours = axes_for(ax, theme, (7.5, 1.5 + 0.27 * max(order.size, 3)))
     for status, colour in zip(_HATCH, (colours.cycle[0], colours.cycle[1], colours.cycle[4])):
         rows = np.flatnonzero([result.status[i] == status for i in order])

@@ -1,4 +1,4 @@
-"""Pictures of the static answer: stress by component, the loaded architecture, its deformed shape, influence lines."""
+"""Pictures of the static answer: stress by component, the loaded architecture, influence lines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fea_arch.errors import ModelError
+from fea_arch.errors import ModelError, suggestion
 from fea_arch.plotting.style import BANDS, STATE_COLOURS, axes_for, cut, finish
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
     from fea_arch.results.static import StaticResult
 
-__all__ = ["plot_deformed", "plot_influence", "plot_static"]
+__all__ = ["plot_influence", "plot_static", "stress_bars"]
 
+_KINDS = ("stress", "architecture", "deformed", "load path", "influence")
 #: Hatches tell the states apart in a grey print.
 _HATCH = {"yielding": "///", "failing": "xxx"}
 
@@ -24,6 +25,8 @@ def plot_static(
     ax: Any = None,
     *,
     arch: Architecture | None = None,
+    kind: str | None = None,
+    at: str | None = None,
     limit: int = 20,
     theme: str | None = None,
 ) -> Any:
@@ -35,11 +38,38 @@ def plot_static(
     ax : matplotlib.axes.Axes, optional
     arch : Architecture, optional
         The architecture that was solved.
+    kind : {"stress", "architecture", "deformed", "load path", "influence"}, optional
+        Bars of stress; the loaded graph; the displacements along it; the way of the load that enters at ``at``; what
+        load at each place does to ``at``. All but the first need ``arch``. Default the first that is possible.
+    at : str, optional
+        Component of the load path (default the entry with most load) or of the influence line (default the most
+        stressed component).
     limit : int
         Components that are shown.
     theme : {"light", "dark"}, optional
+
+    Raises
+    ------
+    ModelError
+        For an unknown kind or component, or if ``arch`` is missing.
     """
-    if arch is not None:
+    kind = kind or ("stress" if arch is None else "architecture")
+    if kind not in _KINDS:
+        raise ModelError(f"no picture {kind!r}.{suggestion(kind, _KINDS)}", field="kind", fix=", ".join(_KINDS))
+    if kind != "stress" and arch is None:
+        raise ModelError(f"the picture {kind!r} needs the architecture", field="arch", fix="plot(arch=..., kind=...)")
+    if arch is not None and kind == "deformed":
+        from fea_arch.plotting.deformed import plot_deformed
+
+        return plot_deformed(result, arch, ax, theme=theme)
+    if arch is not None and kind == "load path":
+        from fea_arch.plotting.load_path import plot_load_path
+
+        return plot_load_path(result, arch, ax, entry=at, theme=theme)
+    if arch is not None and kind == "influence":
+        worst = result.components[int(np.argmax(np.nan_to_num(result.utilisation)))]
+        return plot_influence(arch, at or worst, ax, limit=limit, theme=theme)
+    if arch is not None and kind == "architecture":
         from fea_arch.plotting.architecture import plot_architecture
 
         return plot_architecture(arch, ax, result=result, theme=theme)
@@ -88,81 +118,6 @@ def time_label(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"
-
-
-def plot_deformed(
-    result: StaticResult,
-    arch: Architecture,
-    ax: Any = None,
-    *,
-    scale: float | None = None,
-    theme: str | None = None,
-) -> Any:
-    """Draw the deformed shape: every component sinks by its displacement, the work in flight below and in it.
-
-    The displacement solves compatibility ``A u = N`` with the calls of each request, so it falls from the entries to
-    the ground along every load path; its largest value is stated in the title.
-
-    Parameters
-    ----------
-    result : StaticResult
-    arch : Architecture
-        The architecture that was solved.
-    ax : matplotlib.axes.Axes, optional
-    scale : float, optional
-        Rows per request in flight; default the largest displacement is a third of the height.
-    theme : {"light", "dark"}, optional
-
-    Raises
-    ------
-    ModelError
-        If the result belongs to another architecture.
-    """
-    from fea_arch.plotting.view import view
-
-    if tuple(result.components) != tuple(arch.names):
-        raise ModelError("the result belongs to another architecture", field="arch")
-    found = view(arch, result, limit=len(arch))
-    u = displacement(arch, result)
-    height = max(found.layout.height, 3.0)
-    top = float(u.max(initial=0.0))
-    factor = scale if scale is not None else (0.33 * height / top if top > 0 else 0.0)
-    ax, colours = axes_for(
-        ax, theme, (max(0.078 * found.layout.width + 0.6, 6.4), min(0.225 * 1.35 * height + 1.4, 20.0))
-    )
-    x, y = found.layout.x, -found.layout.y
-    low = y - factor * u
-    for k, (a, b) in enumerate(zip(found.source.tolist(), found.target.tolist())):
-        first = k == 0
-        ax.plot(x[[a, b]], y[[a, b]], color=colours.faint, linewidth=0.9, zorder=1,
-                label="without load" if first else None)
-        ax.plot(x[[a, b]], low[[a, b]], color=colours.cycle[0], linewidth=1.3, zorder=2, alpha=0.8,
-                label="under load" if first else None)
-    ax.scatter(x, y, s=18, color=colours.faint, zorder=2)
-    ax.scatter(x, low, s=34, color=colours.cycle[1], edgecolors=colours.ink, linewidths=0.5, zorder=3)
-    for i in np.argsort(-u)[:40].tolist():
-        ax.annotate(cut(found.labels[i]), (x[i], low[i]), xytext=(6, -1), textcoords="offset points", fontsize=8,
-                    va="center", color=colours.ink)
-    ax.set_xlim(-1.0, found.layout.width + 1.0)
-    if found.source.size:
-        ax.legend(fontsize=8, loc="upper right", frameon=False)
-    title = f"{cut(arch.name, 40)}: deformed shape, largest displacement {top:.4g} requests"
-    finish(ax, colours, title=title, grid="")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-    return ax
-
-
-def displacement(arch: Architecture, result: StaticResult) -> Any:
-    """Return nodal displacements ``u`` with ``A u = N`` (n,) float64 [req]."""
-    from scipy.sparse import csr_array, eye_array
-    from scipy.sparse.linalg import spsolve
-
-    graph, n = arch.graph, len(arch)
-    calls = csr_array((graph.calls, (graph.source, graph.target)), shape=(n, n))
-    return np.asarray(spsolve((eye_array(n) - calls).tocsc(), np.asarray(result.in_flight, float))).reshape(n)
 
 
 def plot_influence(
