@@ -148,13 +148,15 @@ def _respond(operator: Any, flows: Any, drive: Array, frequencies: Array, n: int
         from scipy.sparse import csc_array, eye_array
         from scipy.sparse.linalg import splu
 
-        eye = eye_array(size)
+        unit = eye_array(size)
         for k, f in enumerate(frequencies):
-            out[k] = splu(csc_array(2j * math.pi * f * eye - operator)).solve(drive.astype(complex))
+            out[k] = splu(csc_array(2j * math.pi * f * unit - operator)).solve(drive.astype(complex))
     return out[:, :n], (flows @ out.T).T
 
 
-def _periods(arch: Architecture, linear: Any, values: Any, n: int, size: int, external: Array) -> tuple[dict[str, Any], ...]:
+def _periods(
+    arch: Architecture, linear: Any, values: Any, n: int, size: int, external: Array
+) -> tuple[dict[str, Any], ...]:
     """Compare the known periods of an architecture with its ringing modes, at the place where they act."""
     rows = []
     ringing = np.abs(values.imag) / (2.0 * math.pi)
@@ -237,7 +239,8 @@ def burst_spectrum(
         names = []
         for b, length in enumerate(durations.tolist()):
             total = length + max(window * length * factor, 30.0)
-            result = transient(arch, Burst(factor=factor, start_s=1.0, duration_s=length), total + 1.0, lag=lag, tolerance=tolerance)
+            load = Burst(factor=factor, start_s=1.0, duration_s=length)
+            result = transient(arch, load, total + 1.0, lag=lag, tolerance=tolerance)
             held = result.in_flight.sum(axis=1)
             peak[a, b] = float(held.max() - held[0])
             drain[a, b] = result.total_drain_time_s

@@ -61,9 +61,9 @@ def modal(
 
     Notes
     -----
-    ``K = A^T G A`` with the tangents ``G = dq/dN`` of the laws, ``M = diag(tau)``, damping 1 per request (conservation).
-    Components without warm-up have no mass and are condensed exactly (Guyan 1965). Open modes are the eigenvalues of
-    ``[[0, -A^T], [T^-1 G, -T^-1]]`` with holding and retries in the operator.
+    ``K = A^T G A`` with the tangents ``G = dq/dN`` of the laws, ``M = diag(tau)``, damping 1 per request
+    (conservation). Components without warm-up have no mass and are condensed exactly (Guyan 1965). Open modes are the
+    eigenvalues of ``[[0, -A^T], [T^-1 G, -T^-1]]`` with holding and retries in the operator.
 
     Examples
     --------
@@ -120,7 +120,8 @@ def _structural(arch: Architecture, network: Network, base: NetworkState, modes:
     own = (vectors * vectors).sum(axis=0) / (vectors * vectors * mass[:, None]).sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         zeta = np.where(omega > 0.0, own / (2.0 * omega), math.inf)
-        over = np.where(zeta > 1.0, omega**2 / (own / 2.0 + np.sqrt(np.maximum((own / 2.0) ** 2 - omega**2, 0.0))), own / 2)
+        swing = np.sqrt(np.maximum((own / 2.0) ** 2 - omega**2, 0.0))
+        over = np.where(zeta > 1.0, omega**2 / (own / 2.0 + swing), own / 2.0)
         drain = np.where(over > 0.0, 1.0 / over, math.inf)
     ring = omega * np.sqrt(np.maximum(1.0 - np.minimum(zeta, 1.0) ** 2, 0.0)) / (2.0 * math.pi)
     shapes = vectors / vectors[np.argmax(np.abs(vectors), axis=0), np.arange(vectors.shape[1])]
@@ -137,7 +138,7 @@ def _structural(arch: Architecture, network: Network, base: NetworkState, modes:
         phases_rad=np.where(shapes < 0.0, math.pi, 0.0),
         participation=np.asarray((vectors * mass[:, None]).sum(axis=0)),
         mass_s=mass,
-        stiffness_per_s=np.bincount(mesh.element_component, tangent, network.n),
+        stiffness_per_s=np.bincount(mesh.element_component, tangent, network.n).astype(np.float64),
         rigid=rigid,
         stable=not negative,
         stability_margin_per_s=float(-growth.max()),
@@ -222,7 +223,9 @@ def _open(arch: Architecture, network: Network, base: NetworkState, modes: int, 
     top_calls = np.argsort(-np.abs(change), kind="stable")[:5]
     top_growth = float(s.real.max())
     unstable = s[s.real >= 0.0]
-    kind = "" if not unstable.size else ("flutter" if np.abs(unstable[0].imag) > 1e-9 * abs(unstable[0]) else "divergence")
+    kind = ""
+    if unstable.size:  # a pair that crosses the axis swings up, a real eigenvalue grows without swinging
+        kind = "flutter" if np.abs(unstable[0].imag) > 1e-9 * abs(unstable[0]) else "divergence"
     return ModalResult(
         components=tuple(arch.names),
         frequencies_hz=np.abs(s) / (2.0 * math.pi),

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fea_arch.analyses.operating_point import static_state
 from fea_arch.analyses.transient import transient
@@ -87,7 +86,7 @@ def recovery(
         length = math.nan
     if not 0.0 < length < math.inf:
         raise ModelError(f"is {outage_s!r}", field="outage_s", fix="a positive finite number of seconds")
-    network, base = static_state(arch, load_factor)
+    _, base = static_state(arch, load_factor)
     flow = base.arrivals * base.admitted
     if components is None:
         chosen = [name for i, name in enumerate(arch.names) if flow[i] > 0.0]

@@ -65,7 +65,8 @@ def command(
     written = None
     if out is not None:
         share = document["load_handling"]["burst"]["within_objective_share"]
-        message = f"{arch.name}: {share if share is None else round(share, 4)} within objective around a burst of {burst:g}"
+        part = "nothing" if share is None else f"{share:.2%}"
+        message = f"{arch.name}: {part} within objective around a burst of {burst:g}"
         written = write_report(out, "dynamic_analysis", document, message)
     if as_json:
         click.echo(to_json(document), nl=False)

@@ -1,4 +1,4 @@
-"""The dynamic report: bursts, load handling, resonance and the travel of a wave, as text and as a document for ``jq``."""
+"""The dynamic report: bursts, load handling, resonance and the travel of a wave, as text and as a document."""
 
 from __future__ import annotations
 
@@ -143,7 +143,8 @@ def _wave(arch: Architecture, wave: TransientResult) -> dict[str, Any]:
     begin = wave.disturbance_end_s
     hops = _hops(arch, wave.entries)
     first = int(np.searchsorted(wave.time_s, begin, side="right")) - 1
-    rows = {}
+    rows: dict[str, dict[str, Any]] = {}
+    arrival: dict[str, float] = {}
     for i, name in enumerate(wave.components):
         path = wave.throughput_per_s[first:, i] - wave.throughput_per_s[first, i]
         total = path[-1]
@@ -156,8 +157,10 @@ def _wave(arch: Architecture, wave: TransientResult) -> dict[str, Any]:
             when = float(t[at - 1] + x * (t[at] - t[at - 1]) - begin)
         else:
             when = 0.0
-        rows[name] = {"arrival_s": when, "hops": int(hops[i]), "speed_hops_per_s": (hops[i] + 1) / when if when > 0 else None}
-    late = max(rows, key=lambda n: rows[n]["arrival_s"]) if rows else None
+        arrival[name] = when
+        speed = (hops[i] + 1) / when if when > 0 else None
+        rows[name] = {"arrival_s": when, "hops": int(hops[i]), "speed_hops_per_s": speed}
+    late = max(arrival, key=lambda name: arrival[name]) if arrival else None
     return {
         "front": "half of the change of throughput after a small step of the load",
         "components": rows,
@@ -188,15 +191,14 @@ def dynamic_text(document: dict[str, Any]) -> list[Block]:
     event, wave = document["event_propagation"], document["wave_propagation"]
     drained = f"drained after {time_text(burst['drain_time_s'])}" if burst["drained"] else "not drained in the window"
     blocks: list[Block] = [
-        f"{shown(document['architecture'])} under a burst: {share_text(burst['within_objective_share'] or 0.0)} answered "
-        f"within {time_text(event['target_s'])}, largest backlog {number_text(burst['peak_backlog'])} requests "
-        f"(most at {shown(burst['worst_component'])}), {drained}.",
+        f"{shown(document['architecture'])} under a burst: {share_text(burst['within_objective_share'] or 0.0)} "
+        f"answered within {time_text(event['target_s'])}, largest backlog {number_text(burst['peak_backlog'])} "
+        f"requests (most at {shown(burst['worst_component'])}), {drained}.",
     ]
     if burst["out_of_memory_kills"]:
         when, name = burst["out_of_memory_kills"][0]
-        blocks.append(
-            f"{len(burst['out_of_memory_kills'])} out-of-memory kills, the first at {shown(name)} after {time_text(when)}."
-        )
+        many = len(burst["out_of_memory_kills"])
+        blocks.append(f"{many} out-of-memory kills, the first at {shown(name)} after {time_text(when)}.")
     if event["mean_s"] is not None:
         blocks.append(
             f"An event takes {time_text(event['mean_s'])} on average; the target is "
@@ -234,7 +236,7 @@ def dynamic_text(document: dict[str, Any]) -> list[Block]:
         for backup in recovered["backups"]:
             if not backup["met"]:
                 blocks.append(
-                    f"  {shown(backup['name'])}: every {time_text(backup['period_s'])}, but the recovery point objective "
-                    f"is {time_text(backup['objective_s'])}."
+                    f"  {shown(backup['name'])}: every {time_text(backup['period_s'])}, but the recovery point "
+                    f"objective is {time_text(backup['objective_s'])}."
                 )
     return blocks

@@ -81,7 +81,9 @@ def modal_document(
     return dict(plain(document))
 
 
-def modal_text(arch: Architecture, structural: ModalResult | None, opened: ModalResult, *, reason: str = "") -> list[Block]:
+def modal_text(
+    arch: Architecture, structural: ModalResult | None, opened: ModalResult, *, reason: str = ""
+) -> list[Block]:
     """Return the modal report as text and tables."""
     state = "stable" if opened.stable else f"not stable ({opened.instability})"
     blocks: list[Block] = [
@@ -99,7 +101,8 @@ def modal_text(arch: Architecture, structural: ModalResult | None, opened: Modal
              time_text(float(result.drain_times_s[k])), ", ".join(shown(n) for n, _ in result.dominant(k, 3))]
             for k in range(result.frequencies_hz.size)
         ]  # fmt: skip
-        blocks += ["", Table(("mode", "Hz", "damping", "drains in", "moves"), rows, titles[result.coupling], (0, 1, 2, 3))]
+        headers = ("mode", "Hz", "damping", "drains in", "moves")
+        blocks += ["", Table(headers, rows, titles[result.coupling], (0, 1, 2, 3))]
     groups = (structural or opened).groups
     if groups:
         blocks += ["", "Move together: " + "; ".join(", ".join(map(shown, g[:6])) for g in groups[:3]) + "."]

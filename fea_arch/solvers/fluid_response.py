@@ -1,9 +1,9 @@
 """Response times along a fluid history: what a request that arrives at each time will meet on its way.
 
-A request that joins a queue of ``N`` leaves when ``N`` more have left (order of arrival), which is the horizontal distance
-between the curves of arrivals and departures; its calls start after that, so the waits of callees are read at later times.
-The variance of a wait is the stationary one, scaled by the variance of the number inside; where a queue was built up by
-overload it is that of the services ahead.
+A request that joins a queue of ``N`` leaves when ``N`` more have left (order of arrival), which is the horizontal
+distance between the curves of arrivals and departures; its calls start after that, so the waits of callees are read at
+later times. The variance of a wait is the stationary one, scaled by the variance of the number inside; where a queue
+was built up by overload it is that of the services ahead.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fea_arch.solvers.fluid import Fluid, History
+from fea_arch.solvers.fluid import Fluid
+from fea_arch.solvers.fluid_record import History
 
 __all__ = ["Responses", "responses"]
 

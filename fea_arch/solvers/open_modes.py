@@ -1,9 +1,9 @@
 """Linearised fluid model of an open system: eigenvalues of the operator on numbers in flight and lagging flows.
 
 At the operating point, with ``G' = dG/dM`` of each station and the time ``O`` that its workers spend at callees,
-``dy = (G' dN - y (1 - G') dO) / (S + O - G' O)``, ``dO = E dR`` over the synchronous calls, ``dR = dN / y - N dy / y^2 + dO``.
-Retries feed back through ``da/dR`` of the tries. Components with a capacity lag keep their flow as a state,
-``tau dy/dt = g - y``; those without are eliminated. ``Re s < 0`` for all ``s`` is stability.
+``dy = (G' dN - y (1 - G') dO) / (S + O - G' O)``, ``dO = E dR`` over the synchronous calls and
+``dR = dN / y - N dy / y^2 + dO``. Retries feed back through ``da/dR`` of the tries. Components with a capacity lag keep
+their flow as a state, ``tau dy/dt = g - y``; those without are eliminated. ``Re s < 0`` for all ``s`` is stability.
 """
 
 from __future__ import annotations
@@ -218,9 +218,9 @@ def open_modes(operator: Any, modes: int) -> OpenModes:
 
         k = min(max(modes, 1) + 4, size - 2)
         scale = float(abs(operator).max())
-        lu = splu(csc_array(operator - 1e-12 * scale * eye_array(size)))
-        inverse = LinearOperator(operator.shape, matvec=lu.solve, dtype=float)
-        turned = LinearOperator(operator.shape, matvec=lambda v: lu.solve(v, trans="T"), dtype=float)
+        lu: Any = splu(csc_array(operator - 1e-12 * scale * eye_array(size)))
+        inverse: Any = LinearOperator(operator.shape, matvec=lu.solve, dtype=np.float64)
+        turned: Any = LinearOperator(operator.shape, matvec=lambda v: lu.solve(v, trans="T"), dtype=np.float64)
         start = np.random.default_rng(0).standard_normal(size)
         try:
             inv, right = eigs(inverse, k=k, which="LM", v0=start)

@@ -1,0 +1,177 @@
+"""Response times, time-outs and tries of the calls of the fluid model, renewed after each time step, callees first."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fea_arch.kernels.compile import kernel, subroutine
+
+__all__ = ["renew_calls"]
+
+_STUCK = 1e9
+
+
+@subroutine
+def _gamma_cdf(shape: Any, x: Any) -> Any:
+    """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
+    if x <= 0.0:
+        return 0.0
+    if shape > 2.0e4:
+        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
+        return 0.5 * math.erfc(-z / math.sqrt(2.0))
+    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
+    if x < shape + 1.0:
+        term = 1.0 / shape
+        total = term
+        a = shape
+        for _ in range(10000):
+            a += 1.0
+            term *= x / a
+            total += term
+            if term < total * 1e-12:
+                break
+        return min(1.0, front * total)
+    b = x + 1.0 - shape
+    c = 1e300
+    d = 1.0 / b
+    h = d
+    for k in range(1, 10000):
+        an = -k * (k - shape)
+        b += 2.0
+        d = an * d + b
+        if abs(d) < 1e-300:
+            d = 1e-300
+        c = b + an / c
+        if abs(c) < 1e-300:
+            c = 1e-300
+        d = 1.0 / d
+        delta = d * c
+        h *= delta
+        if abs(delta - 1.0) < 1e-12:
+            break
+    return max(0.0, 1.0 - front * h)
+
+
+@subroutine
+def _advance_phases(
+    i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any, crowded: bool, matter: Any
+) -> Any:
+    """Move the content of the phases of component ``i`` on; return what it holds in them [req]."""
+    rate, held, weight, wait, content, phase, sync, _ = calls
+    inside = 0.0
+    e = out_ptr[i]
+    while e < out_ptr[i + 1]:
+        head = e
+        time = 0.0
+        reach = (edge[0, e] + edge[1, e] * flow[i]) / rate[e] if rate[e] > 0.0 else 0.0
+        while e < out_ptr[i + 1] and phase[e] == phase[head]:
+            if sync[e]:
+                time += weight[e] * rate[e] * wait[e]
+                matter[e] = 1.0 if held[e] and crowded else 0.2
+            inside += content[e]
+            e += 1
+        if time > 1e-12:
+            inside -= content[head]
+            content[head] = content[head] * edge[2, head] + reach * time * (1.0 - edge[2, head])
+            inside += content[head]
+    return inside
+
+
+@kernel(work=lambda net, *rest: 5e3 * net[0].size)
+def renew_calls(
+    net: Any, station: Any, calls: Any, state: Any, contract: Any, spread: Any, crush: Any, edge: Any, attempts: Any,
+    response: Any, variance: Any, success: Any, service: Any, matter: Any,
+) -> Any:  # fmt: skip
+    """Renew everything that a step takes as given.
+
+    Parameters
+    ----------
+    net, station, calls, state : tuples of arrays
+        As for :func:`fea_arch.kernels.fluid.advance`.
+    contract : tuple of (n_edges,) arrays
+        Target, calls, latency [s], time-out [s], retries, backoff [s], budget, required.
+    spread : (n,) float64
+        Variance of the numbers inside [req^2].
+    crush : (n,) float64
+        Requests inside at which a component runs out of memory; inf without a limit.
+    edge : (3, n_edges) float64
+        As left by the step.
+    attempts, response, variance, success, service, matter : float64
+        Renewed: tries of each call, response time and its variance, share answered, service time of each component,
+        weight of each call in the return value.
+
+    Returns
+    -------
+    moved : float
+        Largest relative change of a time or number of tries that matters for the next step.
+    broken : int
+        Component that ran out of memory, or -1.
+    """
+    order, out_ptr = net[0], net[4]
+    rest, cpu, host, up = station[3], station[4], station[5], station[10]
+    rate, weight, wait, sync, passed = calls[0], calls[2], calls[3], calls[6], calls[7]
+    number, flow, admitted, stretch = state[1], state[2], state[4], state[9]
+    target, per_request, latency, timeout, retries, backoff, budget, required = contract
+    broken = -1
+    for i in range(order.size):
+        service[i] = rest[i] + (cpu[i] * stretch[host[i]] if host[i] >= 0 else 0.0)
+        crowded = number[i] > 1.5 * service[i] * flow[i] + 0.5
+        inside = _advance_phases(i, out_ptr, calls, edge, flow, crowded, matter)
+        if broken < 0 and crush[i] < np.inf and up[i] > 0.0 and number[i] + inside >= crush[i]:
+            broken = i
+    moved = 0.0
+    for k in range(order.size - 1, -1, -1):
+        i = order[k]
+        y = flow[i]
+        own = _STUCK if number[i] > 1e-6 else service[i]
+        if y > 1e-12:
+            own = max(number[i] / y, service[i])
+        own = min(own, _STUCK)
+        total = own
+        total_var = min(spread[i] / max(y * y, 1e-12), 1e18)
+        good = admitted[i]
+        for e in range(out_ptr[i], out_ptr[i + 1]):
+            rate[e] = per_request[e] * attempts[e]
+            if not sync[e]:
+                continue
+            j = target[e]
+            mean = latency[e] + response[j]
+            var = variance[j]
+            lost = 1.0 - success[j]
+            if timeout[e] == timeout[e]:
+                limit = timeout[e]
+                if var <= 1e-9 * mean * mean:
+                    late = 1.0 if mean > limit else 0.0
+                    mean = min(mean, limit)
+                else:
+                    shape = mean * mean / var
+                    x = limit * mean / var
+                    late = 1.0 - _gamma_cdf(shape, x)
+                    mean = mean * _gamma_cdf(shape + 1.0, x) + limit * late
+                var = min(var, mean * mean)
+                lost = 1.0 - (1.0 - late) * (1.0 - lost)
+            tries = 1.0
+            if retries[e] > 0 and lost > 0.0:
+                tries = float(retries[e] + 1) if lost >= 1.0 else (1.0 - lost ** (retries[e] + 1)) / (1.0 - lost)
+                if budget[e] == budget[e]:
+                    tries = min(tries, 1.0 + budget[e])
+            moved = max(moved, abs(tries - attempts[e]))
+            attempts[e] = tries
+            rate[e] = per_request[e] * tries
+            per = mean + (tries - 1.0) / tries * backoff[e]
+            if matter[e] > 0.0 and wait[e] > 0.0:
+                moved = max(moved, matter[e] * abs(per - wait[e]) / max(per, wait[e]))
+            wait[e] = per
+            total += weight[e] * rate[e] * per
+            total_var += weight[e] * rate[e] * var
+            if required[e]:
+                fail = max(0.0, 1.0 - (1.0 - lost) * tries)
+                passed[e] = (1.0 - fail) ** per_request[e] if fail > 0.0 else 1.0
+                good *= passed[e]
+        response[i] = min(total, _STUCK)
+        variance[i] = min(total_var, 1e18)
+        success[i] = good
+    return moved, broken
