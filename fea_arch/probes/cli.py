@@ -10,7 +10,7 @@ from typing import Any
 
 from fea_arch.architecture.measurement import Measurement
 from fea_arch.errors import ModelError
-from fea_arch.probes.commands import run_command
+from fea_arch.probes.commands import SHORT_S, peak_bytes, run_command
 from fea_arch.probes.lifecycle import checked_command, clean_text
 
 __all__ = ["VERSION_ARGUMENTS", "probe_cli"]
@@ -102,6 +102,8 @@ def probe_cli(
         if i >= warmup:
             times.append(done.wall_s)
     ok = bool(times) and not errors
+    if ok and min(times) < SHORT_S:
+        peak = max(peak, peak_bytes([*parts, *version], env=env) or 0.0)
     return Measurement(
         component=name,
         kind="cli",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, Tree, clean_text
 
-__all__ = ["Done", "run_command"]
+__all__ = ["SHORT_S", "Done", "peak_bytes", "run_command"]
 
 #: Time in which memory is sampled every millisecond [s].
 _EARLY_S = 0.05
+#: A run that is shorter than this may be over before its memory has been seen: see :func:`peak_bytes` [s].
+SHORT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,37 @@ def run_command(
         output,
         failure,
     )
+
+
+def peak_bytes(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, hold_s: float = 3 * SHORT_S
+) -> float | None:
+    """Return the largest memory of a command that is over in milliseconds [bytes]; None where it cannot be seen.
+
+    Its output goes to a pipe that is full already, so it stops at its last words and can be looked at in peace; then
+    the pipe is emptied and it ends.
+    """
+    read, write = os.pipe()
+    most = 0.0
+    try:
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(write, bytes(4096))
+        os.set_blocking(write, True)  # the flag is the pipe's, not this process's: the program shares it
+        with Program(command, env=env, stdin=False, output=write) as program:
+            while time.perf_counter() - program.started < hold_s and program.process.poll() is None:
+                most = max(most, program.largest_bytes() or 0.0)
+                program.wait(0.002)
+            deadline = time.perf_counter() + 1.0
+            while program.process.poll() is None and time.perf_counter() < deadline:
+                with suppress(BlockingIOError):
+                    while os.read(read, 65536):
+                        pass
+                most = max(most, program.largest_bytes() or 0.0)
+                program.wait(0.005)
+    finally:
+        os.close(read)
+        os.close(write)
+    return most or None

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -148,18 +149,11 @@ def open_threads(
     call: Callable[[], Any], times: list[float], timeout_s: float, most: int
 ) -> tuple[list[Record], float]:
     """Start a blocking call at every intended time from a pool of threads; waiting for a free thread counts."""
-    todo: SimpleQueue[Record] = SimpleQueue()
+    todo: SimpleQueue[Record | None] = SimpleQueue()  # None ends a thread
     records: list[Record] = []
-    closing = threading.Event()
 
     def loop() -> None:
-        while True:
-            try:
-                record = todo.get(timeout=0.05)
-            except Empty:
-                if closing.is_set():
-                    return
-                continue
+        while (record := todo.get()) is not None:
             record.start = time.perf_counter()
             _blocking(call, record)
 
@@ -174,12 +168,16 @@ def open_threads(
         record = Record(origin + at, float("nan"))
         records.append(record)
         todo.put(record)
-    closing.set()
+    for _ in threads:
+        todo.put(None)
     deadline = time.perf_counter() + timeout_s
     for thread in threads:
         thread.join(max(deadline - time.perf_counter(), 0.0))
-    while not todo.empty():  # what has not been started by now never will be
-        todo.get_nowait()
+    with suppress(Empty):  # what has not been started by now never will be
+        while True:
+            todo.get_nowait()
+    for _ in threads:  # a thread whose call returns later still ends
+        todo.put(None)
     return records, origin
 
 

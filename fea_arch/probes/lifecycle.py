@@ -82,6 +82,8 @@ class Program:
         Added to the inherited settings; passed on, never stored.
     stdin : bool
         Whether to open a pipe to its standard input.
+    output : int, optional
+        File descriptor for its standard output and error; by default a pipe for each.
     max_processes : int
         Size of the process tree at which the program is ended.
 
@@ -98,6 +100,7 @@ class Program:
         env: Mapping[str, str] | None = None,
         cwd: str | None = None,
         stdin: bool = True,
+        output: int | None = None,
         max_processes: int = MOST_PROCESSES,
     ) -> None:
         parts = checked_command(command)
@@ -116,8 +119,8 @@ class Program:
             self.process = subprocess.Popen(  # noqa: S603
                 [found, *parts[1:]],
                 stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE if output is None else output,
+                stderr=subprocess.PIPE if output is None else output,
                 env={**surroundings, MARKER: self.marker},
                 cwd=cwd,
                 start_new_session=True,
@@ -136,10 +139,10 @@ class Program:
         for thread in self._threads:
             thread.start()
 
-    def _drain(self, pipe: IO[bytes]) -> None:
+    def _drain(self, pipe: IO[bytes] | None) -> None:
         # a full pipe would stop the program: read on, keep the end
         with suppress(OSError, ValueError):
-            while chunk := pipe.read(65536):
+            while pipe is not None and (chunk := pipe.read(65536)):
                 self.stderr_bytes += len(chunk)
                 self._tail.append(chunk[-_TAIL_BYTES:])
                 self._tail_size += len(self._tail[-1])
@@ -177,6 +180,14 @@ class Program:
         found = [_exact_bytes(pid) for pid in ([self.pid] if alone else _group(self.pid))]
         known = [size for size in found if size is not None]
         return float(sum(known)) if sum(known) else None
+
+    def largest_bytes(self) -> float | None:
+        """Return the largest resident memory that the root has had so far; None where the system hides it."""
+        with suppress(OSError, ValueError, IndexError), open(f"/proc/{self.pid}/status", "rb") as file:
+            for line in file.read(4096).splitlines():
+                if line.startswith(b"VmHWM:"):
+                    return max(int(line.split()[1]) * 1024.0, float(_exact_bytes(self.pid) or 0))
+        return None
 
     def tree(self) -> Tree:
         """Measure the process tree.

@@ -1,4 +1,8 @@
-"""Where real servers are: on the PATH, or in the folders of $FEA_ARCH_LIVE_BIN (separated like PATH)."""
+"""Where real servers are: on the PATH, or in the folders of $FEA_ARCH_LIVE_BIN (separated like PATH).
+
+``bash .ci/live_servers FOLDER`` installs them into ``FOLDER/bin``. A program that $FEA_ARCH_LIVE_REQUIRED names must be
+there: a test that needs it fails instead of being skipped.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ def program(name: str) -> str:
     places = os.pathsep.join(p for p in (os.environ.get("FEA_ARCH_LIVE_BIN"), os.environ.get("PATH")) if p)
     found = shutil.which(name, path=places)
     if found is None:
+        if name in os.environ.get("FEA_ARCH_LIVE_REQUIRED", "").split():
+            pytest.fail(f"{name} was installed but is not there")
         pytest.skip(f"{name} is not installed (PATH or FEA_ARCH_LIVE_BIN)")
     return found
 

@@ -23,7 +23,14 @@ SERVERS = {
     "filesystem": (["mcp-server-filesystem", "{folder}"], {"list_directory": {"path": "{folder}"}}, 10),
     "memory": (["mcp-server-memory"], {"read_graph": {}}, 9),
     "time": (["mcp-server-time"], {"get_current_time": {"timezone": "UTC"}}, 2),
+    "sequential-thinking": (["mcp-server-sequential-thinking"], {}, 1),
+    "git": (["mcp-server-git"], {}, 5),
+    "fetch": (["mcp-server-fetch"], {}, 1),
+    "gibson": (["gibson", "mcp", "run"], {}, 5),
+    "cipher": (["cipher", "--mode", "mcp"], {}, 1),
 }
+#: Cipher starts without a key of its own if it is told of a local model; nothing need listen there.
+ENV = {"cipher": {"OLLAMA_BASE_URL": "http://127.0.0.1:11434/v1"}}
 
 
 @pytest.mark.parametrize("name", SERVERS)
@@ -32,16 +39,19 @@ def test_real_server(name, tmp_path):
     folder = str(tmp_path)
     command = [program(first), *(r.format(folder=folder) for r in rest)]
     calls = {t: {k: v.format(folder=folder) for k, v in a.items()} for t, a in calls.items()}
-    found = probe_mcp(name, command, calls=calls, samples=10)
+    env = {"HOME": folder, **ENV.get(name, {})}
+    found = probe_mcp(name, command, env=env, cwd=folder, calls=calls, samples=10, start_timeout_s=60)
     assert found.ok, found.errors
     assert not found.errors
     assert len(found.latency_s) == 10
     assert found.details["tools"] >= tools
-    assert found.cold_start_s < 30
+    assert found.cold_start_s < 60
     assert found.unique_bytes <= found.memory_bytes
     if DATA is not None:  # same machine class: resident memory is a property of the program, times only in magnitude
         with data_path("mcp-servers-measured", "servers.csv").open() as file:
-            row = next(r for r in csv.DictReader(file) if r["server"] == name)
+            row = next((r for r in csv.DictReader(file) if r["server"] == name), None)
+        if row is None:
+            return
         assert found.memory_bytes / 2**20 == pytest.approx(float(row["rss_mib"]), rel=0.3)
         assert 0.1 < found.details["ping_s"] / (float(row["ping_ms"]) / 1e3) < 20
         assert 0.2 < found.cold_start_s / (float(row["initialize_ms"]) / 1e3) < 20

@@ -34,7 +34,9 @@ def test_open_loop_counts_from_the_intended_start():
         with lock:
             time.sleep(0.5 if first.pop() else 0.001) if first else time.sleep(0.001)
 
+    begin = time.perf_counter()
     test = load_test(call, (), rates=(100,), duration_s=1.2, warmup_s=0, poisson=False)
+    assert time.perf_counter() - begin < 6  # the threads end with the last answer, not with the time limit of 10 s
     point = test[0]
     late = float((np.asarray(test.latencies_s[0]) > 0.1).mean())
     assert 0.3 < late < 0.5  # arrivals during 0.4 s of 1.2 s wait more than 0.1 s

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 
@@ -7,7 +9,7 @@ import pytest
 
 from fea_arch.errors import ModelError
 from fea_arch.probes import probe_cli
-from fea_arch.probes.commands import run_command
+from fea_arch.probes.commands import peak_bytes, run_command
 
 pytest.importorskip("psutil", reason="psutil is not installed")
 MARKER = "zq7-marker-secret-zq7"
@@ -31,6 +33,17 @@ def test_peak_memory_is_seen():
     body = "import time; x = bytearray(80_000_000); time.sleep(0.4); print('1.2')"
     found = probe_cli("hog", python(body), arguments=[], samples=1, warmup=0)
     assert 80e6 < found.memory_bytes < 160e6
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs /proc")
+def test_the_memory_of_a_tool_that_is_over_in_a_moment_is_seen():
+    most = peak_bytes([sys.executable, "-S", "-c", "x = bytearray(60_000_000); del x; print('1.2')"])
+    assert 60e6 < most < 90e6  # although it was given back before the first word
+    for name in ("tar", "make"):  # over in a millisecond: a glance after their start sees a few pages
+        if shutil.which(name):
+            found = probe_cli(name, samples=1)
+            assert 5e5 < found.memory_bytes < 2e7
+    assert run_command([sys.executable, "-S", "-c", "print(1)"]).status == 0  # and the pipes of others are as before
 
 
 @pytest.mark.parametrize(
