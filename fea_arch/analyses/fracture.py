@@ -11,7 +11,8 @@ from fea_arch.analyses.static import static
 from fea_arch.architecture import Architecture, require_valid
 from fea_arch.errors import ModelError, suggestion
 from fea_arch.results.fracture import FractureEvent, FractureResult
-from fea_arch.solvers.collapse import CRITERIA, Break, CollapsePath, follow_collapse
+from fea_arch.solvers.break_criteria import CRITERIA
+from fea_arch.solvers.collapse import Break, CollapsePath, follow_collapse
 from fea_arch.solvers.network import Array, build_network
 from fea_arch.solvers.overload import OverloadModel, OverloadState, overload_model
 
@@ -124,6 +125,9 @@ def _result(
     before = [k for k, f in enumerate(factor) if f < path.collapse_factor]
     last = path.states[before[-1]] if before else path.states[0]
     residual, failure = _residual(path, factor, book["served"])
+    yields = _yield(arch, path)
+    elastic = float(yields.min(initial=math.inf))
+    steady = np.isfinite(flight) & (factor <= path.collapse_factor)
     return FractureResult(
         components=tuple(names),
         collapse_factor=float(path.collapse_factor),
@@ -137,7 +141,9 @@ def _result(
         toughness=_toughness(factor, offered, flight, path.collapse_factor),
         residual_capacity=residual,
         failure=failure,
-        elastic_factor=_elastic(arch, path),
+        elastic_factor=elastic,
+        yield_factor=yields,
+        yield_in_flight=float(np.interp(elastic, factor[steady], flight[steady])) if np.isfinite(elastic) else math.nan,
         break_factor=first,
         criterion=tuple(criterion),
         utilisation=last.utilisation.copy(),
@@ -233,14 +239,15 @@ def _residual(path: CollapsePath, factor: Array, served: Array) -> tuple[float, 
     return kept, "ductile" if kept >= 0.9 else "brittle" if kept < 0.5 else "semi-brittle"
 
 
-def _elastic(arch: Architecture, path: CollapsePath) -> float:
+def _yield(arch: Architecture, path: CollapsePath) -> Array:
+    """Return where each component's utilisation passes its elastic limit, by chords of the curve."""
     limit = np.asarray(arch.component_columns.column("elastic_limit"), float)
-    ratio = np.array([float((s.utilisation / limit).max(initial=0.0)) for s in path.states])
-    above = np.flatnonzero(ratio >= 1.0)
-    if not above.size:
-        return math.inf
-    k = int(above[0])
-    if k == 0:
-        return float(path.load_factor[0])
-    a, b = path.load_factor[k - 1], path.load_factor[k]
-    return float(a + (b - a) * (1.0 - ratio[k - 1]) / (ratio[k] - ratio[k - 1]))
+    found = np.full(len(arch), np.inf)
+    before, begin = np.zeros(len(arch)), 0.0
+    for factor, state in sorted(zip(path.load_factor, path.states), key=lambda p: p[0]):
+        now = state.utilisation / limit
+        new = np.flatnonzero((now >= 1.0) & ~np.isfinite(found))
+        rise = np.maximum(now[new] - before[new], 1e-300)
+        found[new] = begin + (factor - begin) * np.clip((1.0 - before[new]) / rise, 0.0, 1.0)
+        before, begin = now, factor
+    return found

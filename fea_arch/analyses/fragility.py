@@ -15,7 +15,7 @@ from fea_arch.analyses.fracture import open_model
 from fea_arch.architecture import Architecture
 from fea_arch.errors import ConvergenceError, FeaArchError, ModelError
 from fea_arch.results.fragility import FragilityResult
-from fea_arch.solvers.collapse import collapse_factor
+from fea_arch.solvers.break_criteria import collapse_factor
 from fea_arch.solvers.network import Array
 from fea_arch.solvers.overload import OverloadModel
 

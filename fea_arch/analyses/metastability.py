@@ -11,7 +11,7 @@ from fea_arch.analyses.fracture import open_model
 from fea_arch.architecture import Architecture
 from fea_arch.errors import ModelError
 from fea_arch.results.metastability import Branches, MetastabilityResult, Remedy, Trigger
-from fea_arch.solvers.collapse import collapse_factor
+from fea_arch.solvers.break_criteria import collapse_factor
 from fea_arch.solvers.first_passage import RetryStation
 from fea_arch.solvers.overload import OverloadModel, OverloadState, overload
 
@@ -21,6 +21,8 @@ __all__ = ["metastability"]
 SURGES, LOSSES = (2.0, 5.0, 10.0), (1.0, 0.5)
 #: Served share of the unloaded system from which a state counts as recovered.
 RECOVERED = 0.95
+#: Recovery factors below this share of the collapse factor count as a fold of the network's equilibrium curve.
+FOLDED = 0.97
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def metastability(arch: Architecture) -> MetastabilityResult:
             vulnerable_stations=np.zeros(0, bool),
             collapse_load_per_s=load,
             recovery_load_per_s=recovery * offered,
-            vulnerable=bool(recovery < 1.0 < collapse),
+            vulnerable=_folded(collapse, recovery),
             design_load_per_s=offered,
             collapse_factor=collapse,
             recovery_factor=recovery,
@@ -138,7 +140,7 @@ def metastability(arch: Architecture) -> MetastabilityResult:
         vulnerable_stations=weak,
         collapse_load_per_s=float(collapses[first]),
         recovery_load_per_s=float(recoveries.min()),
-        vulnerable=bool(weak.any()),
+        vulnerable=bool(weak.any()) or _folded(collapse, recovery),
         design_load_per_s=offered,
         collapse_factor=collapse,
         recovery_factor=recovery,
@@ -152,6 +154,11 @@ def metastability(arch: Architecture) -> MetastabilityResult:
         _time=life,
         _recovery=healing,
     )
+
+
+def _folded(collapse: float, recovery: float) -> bool:
+    """Return whether the network has a normal and a failed state at the design load."""
+    return bool(recovery < FOLDED * min(collapse, 1.0) and collapse > 1.0)
 
 
 def _stations(model: OverloadModel) -> list[_Row]:

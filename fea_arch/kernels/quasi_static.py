@@ -82,35 +82,41 @@ def _within(mean: float, variance: float, t: float) -> float:
 
 
 @subroutine
-def _line(rho: float, expo: float, most: float) -> Any:
-    """Mean number waiting at a utilisation, ``rho^e / (1 - rho)``, where at most ``most`` can wait."""
+def _line(rho: float, expo: float, most: float, spread: float) -> Any:
+    """Mean number waiting at a utilisation, ``spread rho^e / (1 - rho)``, where at most ``most`` can wait.
+
+    While all servers are busy the line is geometric with the mean ``spread rho / (1 - rho)``, cut off at ``most``.
+    """
     if most <= 1e-9 or rho <= 0.0:
         return 0.0
     gap = 1.0 - rho
     if most > 1e5:
-        return rho**expo / max(gap, 1e-12)
-    if gap < 1e-4:
+        return spread * rho**expo / max(gap, 1e-12)
+    tail = spread * rho / (spread * rho + gap)
+    if 1.0 - tail < 1e-4:
         return most * (most + 1.0) / (2.0 * (expo - 1.0 + most))
-    power = rho**most
-    part = (1.0 - (most + 1.0) * power + most * power * rho) / (1.0 - rho ** (expo - 1.0) * power)
-    return rho**expo / gap * max(part, 0.0)
+    power = tail**most
+    part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - rho ** (expo - 1.0) * power)
+    return spread * rho**expo / gap * max(part, 0.0)
 
 
 @subroutine
-def _fill(size: float, expo: float, most: float, others: float, work: float, goal: float, rho: float) -> float:
+def _fill(
+    size: float, spread: float, expo: float, most: float, others: float, work: float, goal: float, rho: float
+) -> float:
     """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1, by false position."""
     if goal <= 0.0:
         return 0.0
     size = size / others
     low, f_low = 0.0, -goal
     high = min(1.0 - 1e-10, goal / work)
-    f_high = size * _line(others * high, expo, most) + work * high - goal
+    f_high = size * _line(others * high, expo, most, spread) + work * high - goal
     if f_high <= 0.0:
         return high
     if low < rho < high:  # the last answer is a good guess
         for k in range(2):
             x = rho * (1.0 - 0.02 * k) if k == 0 else min(rho + 0.02 * (1.0 - rho), high)
-            f = size * _line(others * x, expo, most) + work * x - goal
+            f = size * _line(others * x, expo, most, spread) + work * x - goal
             if f > 0.0 and x < high:
                 high, f_high = x, f
             elif f <= 0.0 and x > low:
@@ -120,7 +126,7 @@ def _fill(size: float, expo: float, most: float, others: float, work: float, goa
         x = (low * f_high - high * f_low) / (f_high - f_low)
         if not low < x < high:
             x = 0.5 * (low + high)
-        f = size * _line(others * x, expo, most) + work * x - goal
+        f = size * _line(others * x, expo, most, spread) + work * x - goal
         if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
             return x
         if f > 0.0:
@@ -267,7 +273,8 @@ def march(
                 i = order[position]
                 lam = ext[i] * factor
                 most = np.inf if lam > 0.0 else 0.0  # requests that can be here at once
-                own = 0.0  # of those that an arrival meets, the part that it would be itself
+                pools, pooled = 0.0, 0.0  # workers of the callers that have a bounded pool, and what they send
+                own = 0.0  # of those that an arrival meets, the part that its own caller cannot have sent
                 for p in range(in_ptr[i], in_ptr[i + 1]):
                     e = in_edge[p]
                     j = source[e]
@@ -283,7 +290,11 @@ def march(
                             elif stage[e] >= 0:
                                 pool *= max(1.0, edge[e, E_CALLS])
                             most += pool * linger[e]
-                            own += came * came / max(pool * linger[e], 1.0)
+                            if pool * linger[e] < 1e9:
+                                pools += pool * linger[e]
+                                pooled += came
+                                if pool * linger[e] <= 1.0:
+                                    own += came * came
                 arrive[i] = lam
                 bound[i] = most
                 adm = up[i]
@@ -304,9 +315,10 @@ def march(
                 mu = r * c / max(hold[i], 1e-12)
                 ca2 = node[i, N_SCV_IN]
                 expo = math.sqrt(2.0 * (c + 1.0))
-                size = r * 0.5 * (ca2 + hold_scv[i])
+                spread = 0.5 * (ca2 + hold_scv[i])
                 others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
-                x = _fill(size, expo, most / r - c, others, dt * mu, old[i] + dt * lam * adm, rho[i])
+                inside = pools * lam / pooled if pooled > 0.0 else np.inf  # a few calls from elsewhere lift it little
+                x = _fill(r, spread, expo, inside / r - c, others, dt * mu, old[i] + dt * lam * adm, rho[i])
                 top[i] = mu
                 rho[i] = x
                 crowd[i] = others * x

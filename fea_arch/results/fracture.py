@@ -83,6 +83,10 @@ class FractureResult(ComponentTable):
         Load factor at which the first component leaves the elastic range [1].
     break_factor, criterion : (n,)
         Load factor and criterion of each component's first event; inf and empty without one.
+    yield_factor : (n,) float64
+        Load factor at which each component leaves its elastic range; inf where it never does [1].
+    yield_in_flight : float
+        Requests in flight when the first component leaves its elastic range [req].
     utilisation : (n,) float64
         At the last equilibrium before the collapse [1].
     """
@@ -103,19 +107,34 @@ class FractureResult(ComponentTable):
     break_factor: Array
     criterion: tuple[str, ...]
     utilisation: Array
+    yield_factor: Array
+    yield_in_flight: float
     served_unloaded: float = 1.0
     tolerance: float = 0.01
     solves: int = 0
     complete: bool = True
     findings: tuple[str, ...] = ()
 
-    component_fields: ClassVar[tuple[str, ...]] = ("break_factor", "criterion", "utilisation")
+    component_fields: ClassVar[tuple[str, ...]] = ("break_factor", "criterion", "utilisation", "yield_factor")
 
     @property
     def served_share(self) -> Array:
         """Served over offered at every point of the curve, (n_points,) float64 [1]."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.offered_per_s > 0, self.served_per_s / self.offered_per_s, self.served_unloaded)
+
+    @property
+    def ductility_index(self) -> float:
+        """Requests in flight just before the collapse over those at the first yield: displacement ductility [1].
+
+        As just before counts 99 % of the collapse load, since in flight diverges at the load itself; NaN without a
+        collapse or a yield before it.
+        """
+        if not np.isfinite(self.collapse_factor) or not self.elastic_factor < self.collapse_factor:
+            return float("nan")
+        known = (self.load_factor < self.collapse_factor) & np.isfinite(self.in_flight)
+        last = float(np.interp(0.99 * self.collapse_factor, self.load_factor[known], self.in_flight[known]))
+        return max(last / self.yield_in_flight, 1.0) if self.yield_in_flight > 0 else float("nan")
 
     @property
     def limiting(self) -> str:

@@ -116,7 +116,8 @@ class MetastabilityResult(ComponentTable):
     recovery_load_per_s : float
         Offered load below which the failed state cannot hold itself [1/s].
     vulnerable : bool
-        Whether the design load lies between them.
+        Whether the design load lies between them for a station, or between ``recovery_factor`` and ``collapse_factor``
+        of the network.
     design_load_per_s : float
         Offered load of today [1/s].
     components : tuple of str

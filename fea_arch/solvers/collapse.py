@@ -12,21 +12,29 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fea_arch.errors import ModelError
+from fea_arch.solvers.break_criteria import (
+    CRITERIA,
+    Solve,
+    breaker_opens,
+    measures,
+    memory_breaks,
+    stands_at,
+    unloaded_share,
+)
 from fea_arch.solvers.network import Array, Flags
 from fea_arch.solvers.overload import OverloadModel, OverloadState, overload
 
-__all__ = ["CRITERIA", "Break", "CollapsePath", "collapse_factor", "follow_collapse"]
+__all__ = ["Break", "CollapsePath", "follow_collapse"]
 
-#: Criteria by name.
-CRITERIA = ("memory", "utilisation", "capacity", "queue", "timeout", "breaker")
 
-#: Share of turned away requests from which a bounded queue counts as overflowing.
-OVERFLOW = 0.01
 #: Points of the curve up to the collapse, and multiples of the collapse load beyond it.
 POINTS, BEYOND = 24, (1.0, 1.02, 1.05, 1.1, 1.2, 1.35, 1.5, 1.75, 2.0, 2.5, 3.0)
 #: Relative accuracy of a break's load factor.
 ACCURACY = 1e-6
+#: How far beyond a break its consequences are looked for, where the equilibrium at the break itself does not settle.
+AHEAD = (0.0, 1e-4, 1e-3, 3e-3, 1e-2, 2e-2)
+#: Sweeps after which a load counts as one without equilibrium.
+PATIENCE = 400
 
 
 @dataclass(frozen=True)
@@ -52,112 +60,6 @@ class CollapsePath:
     states: list[OverloadState] = field(default_factory=list)
     solves: int = 0
     complete: bool = True
-
-
-Solve = Callable[[float, Flags, Flags], OverloadState]
-
-
-def _memory_breaks(state: OverloadState) -> list[int]:
-    model = state.model
-    return np.flatnonzero((state.held >= model.fracture_number) & ~state.dead).tolist()
-
-
-def _breaker_opens(state: OverloadState) -> list[int]:
-    model = state.model
-    if not np.isfinite(model.breaker).any():
-        return []
-    with np.errstate(divide="ignore", invalid="ignore"):
-        one = np.where(state.tries > 0, (state.per[:, 0] + state.per[:, 4]) / state.tries, 0.0)
-    fails = np.where(state.edge_flow > 0, 1.0 - one, 0.0)
-    return np.flatnonzero((fails >= model.breaker) & ~state.cut).tolist()
-
-
-def _stands(state: OverloadState, unloaded: float, tolerance: float) -> bool:
-    served = state.served_share >= (1.0 - tolerance) * unloaded
-    return served and not state.growing and state.converged
-
-
-def _unloaded(model: OverloadModel, solve: Solve, dead: Flags, cut: Flags) -> float:
-    share = solve(1e-9, dead, cut).served_share
-    if not share > 0.0:
-        down = [model.network.names[i] for i in np.flatnonzero(~model.network.available)[:5]]
-        raise ModelError(
-            "no request is answered even without load: everything on the way is already broken",
-            component=down[0] if down else None,
-            field="available",
-            fix="start the components that are required, or make the dependencies optional",
-        )
-    return share
-
-
-def collapse_factor(
-    model: OverloadModel,
-    *,
-    tolerance: float = 0.01,
-    at_most: float = 1e9,
-    accuracy: float = 1e-3,
-    guess: float = 1.0,
-    service_s: Array | None = None,
-    servers: Array | None = None,
-    fracture_number: Array | None = None,
-) -> float:
-    """Find the load factor from which the architecture no longer serves its load, by bracketing and bisection.
-
-    Optional arrays replace those of the model, for sampling. Breaks of components that nobody requires are passed over.
-
-    Returns
-    -------
-    float
-        inf where nothing breaks up to ``at_most``.
-    """
-    n, m = model.network.n, model.network.target.size
-    room = model.fracture_number if fracture_number is None else fracture_number
-    none = np.zeros(m, bool)
-
-    def solve(factor: float, dead: Flags, cut: Flags) -> OverloadState:
-        return overload(
-            model,
-            factor,
-            dead,
-            cut=cut,
-            service_s=service_s,
-            servers=servers,  # type: ignore[arg-type]
-            tol=1e-6,
-            max_sweeps=600,
-        )
-
-    unloaded = _unloaded(model, solve, np.zeros(n, bool), none)
-
-    def stands(factor: float) -> bool:
-        dead, cut = np.zeros(n, bool), none.copy()
-        while True:
-            state = solve(factor, dead, cut)
-            if not _stands(state, unloaded, tolerance):
-                return False
-            broken = np.flatnonzero((state.held >= room) & ~state.dead)
-            opened = _breaker_opens(state)
-            if not broken.size and not opened:
-                return True
-            dead[broken] = True
-            cut[opened] = True
-
-    low, high = 0.0, guess
-    while stands(high):
-        low, high = high, high * 1.5
-        if high > at_most:
-            return np.inf
-    while low == 0.0 and high > 1e-12:
-        if stands(high / 1.5):
-            low = high / 1.5
-        else:
-            high /= 1.5
-    while high - low > accuracy * high:
-        middle = 0.5 * (low + high)
-        if stands(middle):
-            low = middle
-        else:
-            high = middle
-    return 0.5 * (low + high)
 
 
 def follow_collapse(
@@ -189,15 +91,15 @@ def follow_collapse(
 
     def solve(factor: float, dead: Flags, cut: Flags) -> OverloadState:
         path.solves += 1
-        return overload(model, factor, dead, cut=cut, max_sweeps=1500)
+        return overload(model, factor, dead, cut=cut, max_sweeps=PATIENCE)
 
     def hits(state: OverloadState) -> tuple[list[int], list[int]]:
         return (
-            _memory_breaks(state) if "memory" in chosen else [],
-            _breaker_opens(state) if "breaker" in chosen else [],
+            memory_breaks(state) if "memory" in chosen else [],
+            breaker_opens(state) if "breaker" in chosen else [],
         )
 
-    unloaded = _unloaded(model, solve, dead, cut)
+    unloaded = unloaded_share(model, solve, dead, cut)
     path.served_unloaded = unloaded
     top = 1e9 if max_load_factor is None else max_load_factor
     stage_end: list[tuple[float, Flags, Flags]] = []
@@ -207,21 +109,22 @@ def follow_collapse(
         def holds(factor: float, dead: Flags = dead, cut: Flags = cut) -> bool:
             state = solve(factor, dead, cut)
             broken, opened = hits(state)
-            return not broken and not opened and _stands(state, unloaded, tolerance)
+            return not broken and not opened and stands_at(state, unloaded, tolerance)
 
         found = _first_failure(holds, low, top)
         if found is None:
             stage_end.append((top, dead.copy(), cut.copy()))
             break
         stage_end.append((found * (1.0 - 2.0 * ACCURACY), dead.copy(), cut.copy()))
-        last = _avalanche(path, solve, hits, found, dead, cut, max_breaks)
+        last = _avalanche(path, solve, hits, found, dead, cut, max_breaks, _settled(solve, found, dead, cut))
         low = found
-        if not _stands(last, unloaded, tolerance):
+        if not stands_at(last, unloaded, tolerance):
             path.collapse_factor = found
             break
     _sample(path, solve, stage_end)
     _soft_events(path, solve, stage_end, chosen)
     if np.isfinite(path.collapse_factor):
+        _note_exhausted(path, last, path.collapse_factor, chosen)
         end = 3.0 * path.collapse_factor if max_load_factor is None else max_load_factor
         for factor in [f * path.collapse_factor for f in BEYOND if f * path.collapse_factor <= end]:
             state = _avalanche(path, solve, hits, factor, dead, cut, max_breaks)
@@ -263,6 +166,15 @@ def _first_failure(holds: Callable[[float], bool], low: float, top: float) -> fl
     return high
 
 
+def _settled(solve: Solve, factor: float, dead: Flags, cut: Flags) -> float:
+    """Return the load factor, at most 2 % above, from which the equilibrium beyond a fold is found: at the fold itself
+    nothing pushes."""
+    for ahead in AHEAD:
+        if solve(factor * (1.0 + ahead), dead, cut).converged:
+            return factor * (1.0 + ahead)
+    return factor
+
+
 def _avalanche(
     path: CollapsePath,
     solve: Solve,
@@ -271,11 +183,15 @@ def _avalanche(
     dead: Flags,
     cut: Flags,
     max_breaks: int,
+    at: float | None = None,
 ) -> OverloadState:
-    """Break, redistribute and solve again at one load factor until nothing more breaks; changes ``dead``, ``cut``."""
+    """Break, redistribute and solve again at one load factor until nothing more breaks; changes ``dead``, ``cut``.
+
+    ``at`` is the load factor that is solved where it differs from the one that is noted.
+    """
     wave, before = 0, -1
     while True:
-        state = solve(factor, dead, cut)
+        state = solve(factor if at is None else at, dead, cut)
         broken, opened = hits(state)
         if (not broken and not opened) or len(path.breaks) >= max_breaks:
             return state
@@ -303,26 +219,6 @@ def _sample(path: CollapsePath, solve: Solve, stages: Sequence[tuple[float, Flag
         begin = end
 
 
-def _measures(state: OverloadState, chosen: set[str]) -> dict[str, Array]:
-    """Return, for each criterion that does not change the structure, value over limit."""
-    network = state.model.network
-    columns = network.arch.component_columns
-    found: dict[str, Array] = {}
-    if "utilisation" in chosen:
-        found["utilisation"] = state.utilisation / np.asarray(columns.column("failure_limit"), float)
-    if "queue" in chosen:
-        bounded = (network.places >= 0) & (network.law != 2)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            turned = np.where(bounded & (state.arrivals > 0), 1.0 - state.served / state.arrivals, 0.0)
-        found["queue"] = np.where(state.dead, 0.0, turned / OVERFLOW)
-    if "timeout" in chosen:
-        time = network.latency + state.response[network.target]
-        live = (state.edge_flow > 0) & network.sync & ~state.dead[network.target]
-        with np.errstate(invalid="ignore"):
-            found["timeout"] = np.where(live & ~np.isnan(network.timeout), time / network.timeout, 0.0)
-    return found
-
-
 def _soft_events(
     path: CollapsePath, solve: Solve, stages: Sequence[tuple[float, Flags, Flags]], chosen: set[str]
 ) -> None:
@@ -330,7 +226,7 @@ def _soft_events(
     previous: dict[str, Array] | None = None
     met: set[tuple[str, int]] = set()
     for k, state in enumerate(path.states):
-        now = _measures(state, chosen)
+        now = measures(state, chosen)
         for name, value in now.items():
             for i in np.flatnonzero(value >= 1.0).tolist():
                 if (name, i) in met:
@@ -365,7 +261,7 @@ def _crossing(
         x = b if vb <= va else a + (b - a) * min(max((1.0 - va) / (vb - va), 0.0), 1.0)
         if not refine or b - a <= 1e-6 * b:
             return x
-        value = float(_measures(solve(x, state.dead, state.cut), {name})[name][i])
+        value = float(measures(solve(x, state.dead, state.cut), {name})[name][i])
         if abs(value - 1.0) < 1e-6:
             return x
         if value < 1.0:
@@ -384,7 +280,7 @@ def _note_exhausted(path: CollapsePath, state: OverloadState, factor: float, cho
             if i not in known:
                 path.breaks.append(Break(factor, i, "capacity"))
     known_soft = {(e.criterion, e.edge if e.edge >= 0 else e.component) for e in path.breaks}
-    for name, value in _measures(state, chosen).items():
+    for name, value in measures(state, chosen).items():
         for i in np.flatnonzero(value >= 1.0).tolist():
             if (name, i) in known_soft:
                 continue
