@@ -52,7 +52,8 @@ class ModesResult(_Frozen):
     expected_count : int
         Number of reported modes below the same shift; equal to ``sturm_count`` when none was missed.
     method : str
-        ``"dense"``, ``"shift-invert"``, ``"shift-invert by conjugate gradients"`` or ``"rigid"``.
+        ``"dense"``, ``"shift-invert"``, ``"shift-invert by conjugate gradients"``, ``"block iteration"`` or
+        ``"rigid"``.
     """
 
     frequencies_hz: Array

@@ -1,6 +1,7 @@
 r"""Lowest modes of ``K phi = lambda M phi``: dense LAPACK, or Lanczos on ``M^{1/2} (K - sigma M)^{-1} M^{1/2}``.
 
-The inverse is applied by whatever solver suits the graph (sparse ``L D L^T``, or conjugate gradients where it expands).
+The inverse is applied by a sparse ``L D L^T``; where that would fill in, a preconditioned block method takes its place
+(conjugate gradients inside Lanczos remain for a shift inside the spectrum and for masses that vanish or couple).
 Full reorthogonalisation (Parlett, The Symmetric Eigenvalue Problem, section 13) and locking keep the basis clean; a
 Sturm count (Sylvester's law of inertia) finds modes that a single start vector misses, such as repeated ones.
 """
@@ -22,6 +23,12 @@ __all__ = ["Modes", "lowest_modes", "residual_norms", "rigid_shapes", "sturm_cou
 DENSE = 300
 #: Multiplications up to which the own factor makes the count; SuperLU's dense blocks win beyond.
 CHEAP = 4e8
+#: Multiplications of a factor that is worth its while to count modes unasked after the block iteration.
+QUICK = 6e7
+#: Solves by conjugate gradients that a factor must beat to be preferred, and the widest block of the iteration.
+BLOCK_SOLVES, WIDEST = 8.0, 40
+#: Residual to which the block iteration goes where nothing can be factored.
+BLOCK_TOLERANCE = 5e-9
 #: Largest order at which a mesh whose fill is too large for the linear solver still gets a Sturm count.
 COUNTED = 20_000
 
@@ -57,22 +64,28 @@ def sturm_count(K: Any, M: Any, sigma: float) -> int:
     from scipy.sparse import csc_array
     from scipy.sparse.linalg import splu
 
-    from fea_arch.solvers.linear_base import Symmetric
-    from fea_arch.solvers.linear_direct import SparseLDL
-
     shifted = csc_array(K - sigma * M)
     if shifted.shape[0] <= DENSE:
         return int(np.sum(np.linalg.eigvalsh(shifted.toarray()) < 0.0))
-    try:
-        ready = SparseLDL(Symmetric(shifted), "Sturm count", CHEAP)
-        if ready.possible:
-            return ready.inertia[0]
-    except ConvergenceError:
-        return -1  # sigma is an eigenvalue
+    count = _pivot_count(shifted, CHEAP)
+    if count is not None:
+        return count
     lu = splu(shifted, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     if not np.array_equal(lu.perm_r, lu.perm_c):
         return -1  # pivoting has broken the symmetry: the signs say nothing
     return int(np.sum(lu.U.diagonal() < 0.0))
+
+
+def _pivot_count(shifted: Any, budget: float) -> int | None:
+    """Return the negative pivots of the own factor, -1 if one vanishes, None if it costs more than the budget."""
+    from fea_arch.solvers.linear_base import Symmetric
+    from fea_arch.solvers.linear_direct import SparseLDL
+
+    try:
+        ready = SparseLDL(Symmetric(shifted), "Sturm count", budget)
+    except ConvergenceError:
+        return -1  # the shift is an eigenvalue
+    return ready.inertia[0] if ready.possible else None
 
 
 def residual_norms(K: Any, M: Any, values: Array, vectors: Array) -> Array:
@@ -188,7 +201,9 @@ def _iterative(
     shift = (-1e-6 * typical if rigid.shape[1] else 0.0) if sigma is None else float(sigma)
     shifted = K if shift == 0.0 else (K - shift * M).tocsr()
     wanted = modes + 2
-    ready = factor(shifted, solves=4.0 * wanted + 20.0, definite=sigma is None)
+    blocks = sigma is None and lumped and bool(mass.min() > 0.0) and modes <= WIDEST
+    solves = BLOCK_SOLVES if blocks else 4.0 * wanted + 20.0
+    ready = factor(shifted, solves=solves, definite=sigma is None)
     apply = getattr(ready, "_apply", ready.solve)
     if lumped:
         root = np.sqrt(mass)
@@ -205,23 +220,44 @@ def _iterative(
     found_x: list[Array] = [locked[:, i] for i in range(locked.shape[1])]
     need = max(wanted - locked.shape[1], 1) if sigma is None else wanted
     tolerance = 3e-9 if ready.method == "pcg" else 1e-10
-    vectors = _lanczos(inverse, K.shape[0], need, found_x, 0, max(need - 2, 1), tolerance)
-    values, shapes = _ritz(K, M, np.column_stack([rigid, _back(back, vectors)]))
-    method = "shift-invert" if ready.method != "pcg" else "shift-invert by conjugate gradients"
+    block = None
+    if blocks and ready.method == "pcg":
+        from fea_arch.solvers.block_modes import block_modes
+
+        load = mass.copy()
+        if rigid.shape[1]:  # in balance, so that the answer is no rigid motion
+            load *= 1.0 / np.maximum(K.diagonal(), 1e-300)
+            load -= mass * (rigid @ (rigid.T @ load))
+        smooth = apply(load)[:, None]
+        block = block_modes(shifted, mass, modes - rigid.shape[1], rigid=rigid, tolerance=BLOCK_TOLERANCE, first=smooth)
+    if block is not None:
+        method = "block iteration"
+        values, shapes = _ritz(K, M, np.column_stack([rigid, block[1]]))
+    else:
+        vectors = _lanczos(inverse, K.shape[0], need, found_x, 0, max(need - 2, 1), tolerance)
+        values, shapes = _ritz(K, M, np.column_stack([rigid, _back(back, vectors)]))
+        method = "shift-invert" if ready.method != "pcg" else "shift-invert by conjugate gradients"
+    goal = 2e-9 if block is None else 9e-9
     for _ in range(3):  # inverse iteration polishes; the count finds what the start vector missed
         top = min(modes, values.size)
-        if residual_norms(K, M, values[:top], shapes[:, :top]).max(initial=0.0) <= 2e-9:
+        if residual_norms(K, M, values[:top], shapes[:, :top]).max(initial=0.0) <= goal:
             break
         values, shapes = _ritz(K, M, np.column_stack([apply(np.ascontiguousarray(M @ s)) for s in shapes.T]))
     count = -1
-    counted = ready.method != "pcg" if check is None else check and (ready.method != "pcg" or K.shape[0] <= COUNTED)
+    small = ready.method != "pcg" or K.shape[0] <= COUNTED
+    counted = small if check is None else check and small
+    budget = QUICK if check is None and ready.method == "pcg" else np.inf
     if counted and sigma is None:
         for attempt in range(4):
             inside = np.flatnonzero(np.diff(values[modes - 1 :]) > 1e-6 * np.abs(values[modes:]))
             if not inside.size:
                 break  # no gap to count in
             below = modes + int(inside[0])
-            total = sturm_count(K, M, float(0.5 * (values[below - 1] + values[below])))
+            edge = float(0.5 * (values[below - 1] + values[below]))
+            quick = _pivot_count(K - edge * M, budget) if np.isfinite(budget) else sturm_count(K, M, edge)
+            if quick is None:
+                break  # the count would cost more than the modes
+            total = quick
             missing = total - below
             count = modes + missing if total >= 0 else -1
             if missing <= 0:
