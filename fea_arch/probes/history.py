@@ -10,7 +10,9 @@ import json
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,8 +57,8 @@ class Round:
 class Event:
     """Something that changed.
 
-    ``kind`` is one of ``down``, ``up``, ``level``, ``score``, ``crack``, ``memory``, ``clock``, ``start``, ``stop`` and
-    ``failure``.
+    ``kind`` is one of ``down``, ``up``, ``level``, ``score``, ``crack``, ``mended``, ``memory``, ``clock``, ``start``,
+    ``stop`` and ``failure``.
     """
 
     at: float
@@ -95,6 +97,7 @@ class History:
                 self.path.rename(aside)
                 self.set_aside = str(aside)
                 self._db = self._open()
+            self._count()
         except (OSError, sqlite3.OperationalError) as error:
             raise ModelError(
                 f"cannot be opened: {error}", path=str(path), field="history", fix="a folder that is writable"
@@ -124,6 +127,7 @@ class History:
              json.dumps(list(m.errors)))
             for m in measurements
         ]  # fmt: skip
+        noted = list(events)
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -137,16 +141,29 @@ class History:
                 self._db.executemany(
                     "INSERT INTO measurements VALUES (?,?,?,?,?,?,?,?,?)", [(number, *row) for row in rows]
                 )
-                self._insert_events(events)
+                self._insert_events(noted)
                 self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # a full disk has rolled back already
+                    self._db.execute("ROLLBACK")
                 raise
+            self._rounds += 1
+            self._failed.update({row[0]: int(not row[2]) for row in rows})
+            self._kinds.update(e.kind for e in noted)
 
     def note(self, events: Iterable[Event]) -> None:
         """Store events outside a round."""
+        noted = list(events)
         with self._lock:
-            self._insert_events(events)
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._insert_events(noted)
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+            self._kinds.update(e.kind for e in noted)
 
     def _insert_events(self, events: Iterable[Event]) -> None:
         self._db.executemany(
@@ -180,15 +197,35 @@ class History:
             ).fetchall()
         return {name: bool(ok) for name, ok in rows}
 
+    def broken(self) -> tuple[str, ...]:
+        """Return the components whose last event of the kinds ``crack`` and ``mended`` is a ``crack``."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT component FROM events WHERE kind = 'crack' AND id IN"
+                " (SELECT max(id) FROM events WHERE kind IN ('crack', 'mended') GROUP BY component)"
+            ).fetchall()
+        return tuple(name for (name,) in rows)
+
+    def best_score(self) -> float | None:
+        """Return the highest score since it last fell enough for an event; None without one."""
+        with self._lock:
+            found = self._db.execute(
+                "SELECT max(score) FROM rounds WHERE elapsed_s >="
+                " (SELECT coalesce(max(elapsed_s), 0) FROM events WHERE kind = 'score')"
+            ).fetchone()[0]
+        return None if found is None else float(found)
+
     def counts(self) -> dict[str, Any]:
         """Return totals since the history began: rounds, events by kind, failures by component."""
         with self._lock:
-            total = self._db.execute("SELECT count(*) FROM rounds").fetchone()[0]
-            events = dict(self._db.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall())
-            failed = dict(
-                self._db.execute("SELECT component, sum(ok = 0) FROM measurements GROUP BY component").fetchall()
-            )
-        return {"rounds": int(total), "events": events, "failures": failed}
+            return {"rounds": self._rounds, "events": dict(self._kinds), "failures": dict(self._failed)}
+
+    def _count(self) -> None:
+        # once, when the file is opened: a history of years is not counted again in every round
+        self._rounds = int(self._db.execute("SELECT count(*) FROM rounds").fetchone()[0])
+        self._kinds = Counter(dict(self._db.execute("SELECT kind, count(*) FROM events GROUP BY kind").fetchall()))
+        failed = self._db.execute("SELECT component, sum(ok = 0) FROM measurements GROUP BY component").fetchall()
+        self._failed = Counter(dict(failed))
 
     def close(self) -> None:
         """Close the file."""

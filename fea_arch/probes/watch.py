@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +32,7 @@ _CLOCK_JUMP_S = 5.0
 _TREND_ROUNDS = 240
 _HORIZON_S = 24 * 3600.0
 _SCORE_DROP = 5.0
+_MOST_UNSAVED = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +123,9 @@ class Watch:
         before = history.rounds(last=1)
         self._states = history.states()
         self._previous = before[-1] if before else None
-        self._cracks: tuple[str, ...] | None = None
-        self._warned = False
+        self._cracks, self._best = set(history.broken()), history.best_score()
+        self._warned = self._log_refused = False
+        self._unsaved: deque[tuple[Round | None, list[Measurement], list[Event]]] = deque(maxlen=_MOST_UNSAVED)
         now, steady = clock(), monotonic()
         gap = max(now - self._previous.at, 0.0) if self._previous else 0.0
         start = (self._previous.elapsed_s + gap) if self._previous else 0.0
@@ -167,10 +171,10 @@ class Watch:
         found = self._probe_all()
         self._last.update(found)
         measured = self.arch.measured(self._last)
-        assessment = Assessment()
+        assessment, assessed = Assessment(), False
         if self.assess is not None:
             try:
-                assessment = self.assess(measured)
+                assessment, assessed = self.assess(measured), True
             except Exception as error:  # the measurements are kept whatever the analyses do
                 events.append(self._event("failure", "", f"analysis failed: {reason(error)}"))
         state = health(measured, self._last, assessment.score, **self.required)  # type: ignore[arg-type]
@@ -179,7 +183,7 @@ class Watch:
             at=self._clock(), elapsed_s=self._elapsed(), duration_s=self._monotonic() - begin, level=state.level,
             mcp_running=state.mcp_running, mcp_total=state.mcp_total, cli_available=state.cli_available,
             cli_total=state.cli_total, score=assessment.score,
-            cracks=len(assessment.cracks) if self.assess is not None else None,
+            cracks=len(assessment.cracks) if assessed else None,
             memory_bytes=float(sum(memory)) if memory else None,
         )  # fmt: skip
         past = [r for r in self.history.rounds(last=_TREND_ROUNDS) if r.mcp_running == entry.mcp_running]
@@ -188,11 +192,11 @@ class Watch:
             [float("nan") if r.memory_bytes is None else r.memory_bytes for r in (*past, entry)],
             self.memory_limit_bytes,
         )
-        events += self._changes(found, entry, state, assessment, trend)
-        self.history.add(entry, found.values(), events)
+        events += self._changes(found, entry, state, assessment.cracks if assessed else None, trend)
         self._write(entry, state, events)
+        self._keep(entry, list(found.values()), events)
         self._states.update({n: m.ok for n, m in found.items()})
-        self._previous, self._cracks = entry, assessment.cracks
+        self._previous = entry
         self.round_number += 1
         snapshot = Snapshot(
             entry, state, dict(self._last), assessment, trend, tuple(events), self.memory_limit_bytes,
@@ -239,8 +243,9 @@ class Watch:
         return [self._event("clock", "", f"the wall clock was changed by {jump:+.0f} s")]
 
     def _changes(
-        self, found: Mapping[str, Measurement], entry: Round, state: Health, said: Assessment, trend: MemoryTrend | None
-    ) -> list[Event]:
+        self, found: Mapping[str, Measurement], entry: Round, state: Health, cracks: tuple[str, ...] | None,
+        trend: MemoryTrend | None,
+    ) -> list[Event]:  # fmt: skip
         events = []
         for name, m in found.items():
             before = self._states.get(name)
@@ -252,10 +257,16 @@ class Watch:
         if entry.level != (last.level if last else 0):
             why = f": {'; '.join(state.reasons)}" if state.reasons else ""
             events.append(self._event("level", "", f"incident level {last.level if last else 0} -> {entry.level}{why}"))
-        if last and last.score is not None and entry.score is not None and entry.score < last.score - _SCORE_DROP:
-            events.append(self._event("score", "", f"score {last.score:.1f} -> {entry.score:.1f}"))
-        if self._cracks is not None:
-            events += [self._event("crack", n, "breaks now") for n in said.cracks if n not in self._cracks]
+        if entry.score is not None:  # against the best since the last such event: a slow decline counts, too
+            best = entry.score if self._best is None else max(self._best, entry.score)
+            if entry.score < best - _SCORE_DROP:
+                events.append(self._event("score", "", f"score {best:.1f} -> {entry.score:.1f}"))
+                best = entry.score
+            self._best = best
+        if cracks is not None:
+            events += [self._event("crack", n, "breaks at the design load") for n in cracks if n not in self._cracks]
+            events += [self._event("mended", n, "breaks no longer") for n in sorted(self._cracks - set(cracks))]
+            self._cracks = set(cracks)
         near = trend is not None and trend.growing and trend.left_s < _HORIZON_S
         if near and trend is not None and not self._warned:
             events.append(
@@ -270,10 +281,27 @@ class Watch:
         return events
 
     def _note(self, events: list[Event]) -> None:
-        try:
-            self.history.note(events)
-        finally:
-            self._write(None, None, events)
+        self._write(None, None, events)
+        self._keep(None, [], events)
+
+    def _keep(self, entry: Round | None, found: list[Measurement], events: list[Event]) -> None:
+        """Store a round or events; what a full disk or a locked file refuses is kept and stored with the next."""
+        refused = bool(self._unsaved)
+        self._unsaved.append((entry, found, events))
+        while self._unsaved:
+            first = self._unsaved[0]
+            try:
+                if first[0] is None:
+                    self.history.note(first[2])
+                else:
+                    self.history.add(first[0], first[1], first[2])
+            except sqlite3.Error as error:
+                if not refused:
+                    event = self._event("failure", "", f"the history cannot be written: {reason(error)}")
+                    self._unsaved.append((None, [], [event]))
+                    self._write(None, None, [event])
+                return
+            self._unsaved.popleft()
 
     def _write(self, entry: Round | None, state: Health | None, events: list[Event]) -> None:
         if self.log is None:
@@ -294,7 +322,11 @@ class Watch:
                 file.writelines("".join(c if c.isprintable() else "?" for c in line) + "\n" for line in lines)
         except OSError as error:
             # the history is the record; a log that cannot be written must not stop the watch, but it must be seen
-            self.history.note([self._event("failure", "", f"the log cannot be written: {error.strerror}")])
+            if not self._log_refused:
+                self._log_refused = True
+                self._keep(None, [], [self._event("failure", "", f"the log cannot be written: {error.strerror}")])
+        else:
+            self._log_refused = False
 
 
 def _stamp(at: float) -> str:

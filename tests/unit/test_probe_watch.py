@@ -161,6 +161,68 @@ def test_score_cracks_and_levels_raise_events_once(tmp_path):
     history.close()
 
 
+def test_a_slow_decline_is_an_event_and_cracks_are_known_after_a_restart(tmp_path):
+    arch, targets = tools(1)
+    scores = [80.0, 78.0, 76.0, 74.5, 73.0, None, 71.0]
+    cracks = [("tool0",), ("tool0",), (), (), ("tool0",), None, ("tool0",)]
+    kinds = []
+    for score, broken in zip(scores, cracks):  # a new watch every round
+
+        def assess(_, score=score, broken=broken):
+            if broken is None:
+                raise FeaArchError("no equilibrium")
+            return Assessment(score, broken)
+
+        history = History(tmp_path / "h.sqlite")
+        watch = Watch(arch, targets, history, assess=assess)
+        kinds.append([e.kind for e in watch.once().events])
+        history.close()
+    assert kinds == [["crack"], [], ["mended"], ["score"], ["crack"], ["failure"], []]
+    history = History(tmp_path / "h.sqlite")
+    assert history.broken() == ("tool0",)
+    assert [r.cracks for r in history.rounds()] == [1, 1, 0, 0, 1, None, 1]
+    counted = history.counts()
+    assert counted == {
+        "rounds": 7, "events": {"start": 7, "crack": 2, "mended": 1, "score": 1, "failure": 1},
+        "failures": {"tool0": 0},
+    }  # fmt: skip
+    history.close()
+
+
+def test_what_a_full_disk_refuses_is_stored_later(tmp_path, monkeypatch):
+    arch, targets = tools(1)
+    history, log = History(tmp_path / "h.sqlite"), tmp_path / "logs"
+    watch = Watch(arch, targets, history, log=log, assess=lambda _: Assessment(50.0))
+    assert watch.once().counts["rounds"] == 1
+
+    def refuse(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "add", refuse)
+        patch.setattr(history, "note", refuse)
+        watch.once()
+        watch.run(duration_s=0)  # also its last words are refused
+    assert len(history.rounds()) == 1
+    watch.once()
+    assert len(history.rounds()) == 4
+    assert np.all(np.diff([r.elapsed_s for r in history.rounds()]) > 0)
+    events = [e for e in history.events() if e.kind == "failure"]
+    assert [e.message for e in events] == [
+        "the history cannot be written: OperationalError: database or disk is full"
+    ]
+    # a log that cannot be written is said once and tried again
+    log.unlink()
+    log.mkdir()
+    watch.once()
+    watch.once()
+    log.rmdir()
+    watch.once()
+    assert log.read_text().count("round") == 1
+    assert [e.message for e in history.events() if "log" in e.message] == ["the log cannot be written: Is a directory"]
+    history.close()
+
+
 def test_a_damaged_history_is_set_aside_and_a_foreign_file_refused(tmp_path):
     path = tmp_path / "h.sqlite"
     path.write_bytes(b"this is not a database, it only lies where one should be" * 50)
