@@ -226,7 +226,7 @@ def march(
     attempts, fail, spent = np.ones(m), np.zeros(m), np.zeros(m)
     slow, servers, tokens = np.ones(n), node[:, N_SERVERS].copy(), np.zeros(n)
     down_until, open_until = np.full(n, -1.0), np.full(m, -1.0)
-    stretch, crowd = np.ones(cpus.size), np.zeros(n)
+    stretch, crowd, tail = np.ones(cpus.size), np.zeros(n), np.zeros(n)
     bound, linger, top, reach = np.full(n, np.inf), np.ones(m), np.full(n, np.inf), np.ones(m)
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
     visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -293,8 +293,8 @@ def march(
                             if pool * linger[e] < 1e9:
                                 pools += pool * linger[e]
                                 pooled += came
-                                if pool * linger[e] <= 1.0:
-                                    own += came * came
+                                size = max(pool * linger[e], 1.0)
+                                own += came * came * 1.0 / size
                 arrive[i] = lam
                 bound[i] = most
                 adm = up[i]
@@ -322,6 +322,7 @@ def march(
                 top[i] = mu
                 rho[i] = x
                 crowd[i] = others * x
+                tail[i] = spread * crowd[i] / (spread * crowd[i] + 1.0 - crowd[i])
                 y = min(x * mu, cap[i])
                 q = max(old[i] + dt * (lam * adm - y), 0.0)
                 if places[i] >= 0:
@@ -511,7 +512,8 @@ def march(
                     r = node[i, N_REPLICAS]
                     inside = (queue[i] + flow[i] * (service + outside)) / r
                     busy = flow[i] * (service + outside) / r
-                    chance = _hits(node[i, N_ROOM], busy, queue[i] / r, crowd[i], servers[i], node[i, N_BLOCKING])
+                    line, room = queue[i] / r, node[i, N_ROOM]
+                    chance = _hits(room, busy, line, crowd[i], tail[i], servers[i], node[i, N_BLOCKING])
                     rate = arrive[i] / r * chance
                     if inside < node[i, N_ROOM]:
                         killed = min(rate * node[i, N_ROOM] / max(arrive[i] / r, 1e-300), 1.0)
@@ -568,14 +570,16 @@ def march(
 
 
 @subroutine
-def _hits(room: float, busy: float, queue: float, rho: float, servers: float, blocking: float) -> Any:
+def _hits(
+    room: float, busy: float, queue: float, rho: float, tail: float, servers: float, blocking: float
+) -> Any:
     """Chance that an arrival finds a replica one short of its memory limit: Poisson in service, geometric in line."""
     top = math.floor(room) - 1.0
     if top < 0.0:
         return 1.0
     if blocking > 0.0 and top > servers:
-        x = min(max(rho, 1e-9), 1.0 - 1e-9)
-        return x ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) * (1.0 - x) * x ** (top - servers)
+        x = min(max(tail, 1e-9), 1.0 - 1e-9)
+        return max(rho, 1e-9) ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) * (1.0 - x) * x ** (top - servers)
     mean = busy + queue
     if mean <= 0.0:
         return 0.0
