@@ -18,7 +18,7 @@ _TINY = 1e-9
 
 
 def largest_load_factor(
-    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 2e-4
+    network: Network, external: Array, *, at_most: float = 1e9, accuracy: float = 1e-3
 ) -> tuple[float, int]:
     """Find the largest load factor with an equilibrium by a capacity bound, bracketing and bisection.
 
@@ -30,22 +30,29 @@ def largest_load_factor(
         Component number, ``n + host`` for a host, -1 if none.
     """
 
+    # beyond a fold the sweeps creep past the place where it was, the slower the nearer: as many as the accuracy needs
+    sweeps = int(min(max(1.3 / math.sqrt(accuracy), 40), 20_000))
+    standing = [(0.0, 0.0)]
+
     def fails(factor: float) -> int:
         try:
-            state = solve_network(network, external, load_factor=factor, tol=1e-5, max_sweeps=40)
+            state = solve_network(network, external, load_factor=factor, tol=0.1 * accuracy, max_sweeps=sweeps)
         except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
             return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
-        return root_cause(network, state, state.limiting) if state.limiting >= 0 else -1
+        if state.limiting >= 0:
+            return root_cause(network, state, state.limiting)
+        standing.append((float(state.utilisation.max(initial=0.0)), factor))
+        return -1
 
     low, high, culprit = 0.0, 1.0, -1
     bound = _capacity_bound(network, external)
     if bound < at_most:
         # most networks last until the first component is full by its own work: try just below
-        if bound > 0 and fails(bound * (1.0 - accuracy)) < 0:
-            return bound, fails(bound * (1.0 + accuracy))
-        high = bound
+        high = bound * (1.0 - accuracy)
         culprit = fails(high)
-        low, high = _shrink(fails, high) if culprit >= 0 else (high, high)
+        if culprit < 0:
+            return bound, fails(bound * (1.0 + accuracy))
+        low, high = _shrink(fails, high)
     else:
         while (found := fails(high)) < 0:
             low = high
@@ -54,7 +61,7 @@ def largest_load_factor(
                 return math.inf, -1
         culprit = found
     while high - low > accuracy * high:
-        middle = 0.5 * (low + high)
+        middle = _next_trial(standing, low, high, accuracy)
         found = fails(middle)
         if found >= 0:
             high, culprit = middle, found
@@ -63,6 +70,28 @@ def largest_load_factor(
         if high < 1e-9:
             break
     return low, culprit
+
+
+def _next_trial(standing: list[tuple[float, float]], low: float, high: float, accuracy: float) -> float:
+    """Return the next load factor to try inside the bracket.
+
+    Near a fold the load factor is a parabola in the highest utilisation, near a full component a line: the parabola
+    through the last three states that stood foretells the limit, which is then enclosed from both sides.
+    """
+    middle = 0.5 * (low + high)
+    if len(standing) < 3:
+        return middle
+    (u0, f0), (u1, f1), (u2, f2) = sorted(standing)[-3:]
+    if not u0 < u1 < u2 < 1.0:
+        return middle
+    rise = (f2 - f1) / (u2 - u1)
+    bend = (rise - (f1 - f0) / (u1 - u0)) / (u2 - u0)
+    top = 1.0 if bend >= 0.0 else min(max(0.5 * (u1 + u2 - rise / bend), u2), 1.0)
+    foretold = f2 + (top - u2) * (rise + bend * (top - u1))
+    for trial in (foretold - 0.4 * accuracy * high, foretold + 0.4 * accuracy * high):
+        if low + 0.1 * accuracy * high < trial < high - 0.1 * accuracy * high:
+            return trial
+    return middle
 
 
 def _shrink(fails: Callable[[float], int], high: float) -> tuple[float, float]:

@@ -144,18 +144,16 @@ def with_background(rates: Array, background: float, population: int) -> Array:
     if background >= top * (1.0 - 1e-9):
         background = top * (1.0 - 1e-9)
     limit = int(min(4000, rates.size + population + 40.0 / max(1.0 - background / top, 1e-3)))
-    m = np.arange(population + 1)
-    total = np.zeros(population + 1)
     index = np.arange(1, limit + population + 2)
     cumulative = np.concatenate([[0.0], np.cumsum(np.log(rates[np.minimum(index, rates.size) - 1]))])
     factorial = np.concatenate([[0.0], np.cumsum(np.log(index))])
     n = np.arange(limit + 1)
-    log_b = n * np.log(background)
-    for row in range(population + 1):
-        terms = factorial[row + n] - factorial[n] - factorial[row] + log_b - cumulative[row + n]
-        top_term = terms.max()
-        total[row] = top_term + np.log(np.exp(terms - top_term).sum())
-    return np.asarray(np.exp(total[m[1:] - 1] - total[m[1:]]))
+    both = np.arange(population + 1)[:, None] + n
+    terms = (factorial - cumulative)[both]
+    terms += n * np.log(background) - factorial[: limit + 1]
+    top_term = terms.max(axis=1)
+    total = top_term - factorial[: population + 1] + np.log(np.exp(terms - top_term[:, None]).sum(axis=1))
+    return np.asarray(np.exp(total[:-1] - total[1:]))
 
 
 def edges_of(network: Network, i: int) -> range:
