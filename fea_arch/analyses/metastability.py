@@ -218,8 +218,8 @@ def _branches(station: RetryStation, scale: float) -> Branches:
     end = 3.0 * mu if station.places >= 0 else 2.0 * max(station.worst_gain, 1.0) * mu
     stop = station.recovery()[0]
     normal = np.linspace(0.0, fold, 60)[1:]
-    middle = np.linspace(fold, stop, 40)[1:] if stop > fold else np.zeros(0)
-    failed = np.linspace(stop, end, 40)[1:] if found is not None else np.zeros(0)
+    middle = np.linspace(fold, stop, 40)[1:-1] if stop > fold else np.zeros(0)
+    failed = np.linspace(stop, end, 40) if found is not None else np.zeros(0)
     arrivals = np.concatenate([normal, middle, failed])
     load = np.array([station.load(x) for x in arrivals]) * scale
     late = np.array([station.late(x, station.timeouts_s[0]) for x in arrivals])
