@@ -17,7 +17,7 @@ from fea_arch.results.transient import TransientResult
 from fea_arch.solvers.fluid import Fluid
 from fea_arch.solvers.fluid_march import Change, run_fluid
 from fea_arch.solvers.fluid_record import History
-from fea_arch.solvers.fluid_response import NEVER, responses
+from fea_arch.solvers.fluid_response import NEVER, mixed_late_share, responses
 
 __all__ = ["transient"]
 
@@ -294,7 +294,8 @@ def _result(
         names[item.entry] = names.get(item.entry, 0.0) + rate
     at = np.array([arch.index[e] for e in names], np.int64)
     mean, variance = found.mean[:, at], found.variance[:, at]
-    within = found.success[:, at] * _below(objective, mean, variance)
+    detour, more, spread = found.detour
+    within = found.success[:, at] * _below(objective, mean, variance, (detour[:, at], more[:, at], spread[:, at]))
     rates = np.interp(t, knots[0], knots[1])  # the later value of a jump is read for the first of two equal times
     jump = np.flatnonzero(np.diff(t) == 0.0)
     rates[jump] = rates[np.maximum(jump - 1, 0)]
@@ -341,16 +342,12 @@ def _result(
     )
 
 
-def _below(limit: float, mean: Array, variance: Array) -> Array:
-    """Return ``P(T <= limit)`` of gamma distributions with these moments."""
+def _below(limit: float, mean: Array, variance: Array, detour: tuple[Array, Array, Array]) -> Array:
+    """Return ``P(T <= limit)``."""
     if not limit < math.inf:
         return np.where(mean >= NEVER, 0.0, 1.0)
-    from scipy.special import gammainc
-
-    fixed = variance <= 1e-9 * mean * mean
-    shape = np.where(fixed, 1.0, mean * mean / np.where(fixed, 1.0, variance))
-    below = gammainc(shape, limit * shape / np.maximum(mean, 1e-300))
-    return np.where(mean >= NEVER, 0.0, np.where(fixed, (mean <= limit).astype(float), below))
+    late, _ = mixed_late_share(mean, variance, detour, limit)
+    return np.where(mean >= NEVER, 0.0, 1.0 - late)
 
 
 def _drain(t: Array, number: Array, rest: Array, peak: Array, last: float) -> tuple[Array, bool]:

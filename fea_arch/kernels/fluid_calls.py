@@ -56,9 +56,31 @@ def _gamma_cdf(shape: Any, x: Any) -> Any:
 
 
 @subroutine
-def _advance_phases(
-    i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any, crowded: bool, matter: Any
-) -> Any:
+def _cut(mean: Any, var: Any, limit: Any) -> Any:
+    """``P(T > limit)`` and ``E[min(T, limit)]`` of the gamma distribution with these moments."""
+    if var <= 1e-9 * mean * mean:
+        return (1.0 if mean > limit else 0.0), min(mean, limit)
+    shape = mean * mean / var
+    x = limit * mean / var
+    late = 1.0 - _gamma_cdf(shape, x)
+    return late, mean * _gamma_cdf(shape + 1.0, x) + limit * late
+
+
+@subroutine
+def _cut_mixture(mean: Any, var: Any, rare: Any, j: int, limit: Any) -> Any:
+    """Like ``_cut`` where some requests take a detour: two gamma distributions, not one with their joint moments."""
+    p, more, spread = rare[0, j], rare[1, j], rare[2, j]
+    usual = mean - p * more
+    own = var - p * spread - p * (1.0 - p) * more * more
+    if p <= 1e-9 or usual <= 0.0 or own <= 0.0:
+        return _cut(mean, var, limit)
+    late, below = _cut(usual, own, limit)
+    slow, top = _cut(usual + more, own + spread, limit)
+    return (1.0 - p) * late + p * slow, (1.0 - p) * below + p * top
+
+
+@subroutine
+def _advance_phases(i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any, crowded: bool, matter: Any) -> Any:
     """Move the content of the phases of component ``i`` on; return what it holds in them [req]."""
     rate, held, weight, wait, content, phase, sync, _ = calls
     inside = 0.0
@@ -83,7 +105,7 @@ def _advance_phases(
 @kernel(work=lambda net, *rest: 5e3 * net[0].size)
 def renew_calls(
     net: Any, station: Any, calls: Any, state: Any, contract: Any, spread: Any, crush: Any, edge: Any, attempts: Any,
-    response: Any, variance: Any, success: Any, service: Any, matter: Any,
+    response: Any, variance: Any, success: Any, rare: Any, service: Any, matter: Any,
 ) -> Any:  # fmt: skip
     """Renew everything that a step takes as given.
 
@@ -99,9 +121,10 @@ def renew_calls(
         Requests inside at which a component runs out of memory; inf without a limit.
     edge : (3, n_edges) float64
         As left by the step.
-    attempts, response, variance, success, service, matter : float64
-        Renewed: tries of each call, response time and its variance, share answered, service time of each component,
-        weight of each call in the return value.
+    attempts, response, variance, success, rare, service, matter : float64
+        Renewed: tries of each call, response time and its variance, share answered, the detour that adds most to the
+        variance (its probability, time and variance, (3, n)), service time of each component, weight of each call in
+        the return value.
 
     Returns
     -------
@@ -126,13 +149,14 @@ def renew_calls(
     for k in range(order.size - 1, -1, -1):
         i = order[k]
         y = flow[i]
-        own = _STUCK if number[i] > 1e-6 else service[i]
+        stay = _STUCK if number[i] > 1e-6 else service[i]
         if y > 1e-12:
-            own = max(number[i] / y, service[i])
-        own = min(own, _STUCK)
-        total = own
+            stay = max(number[i] / y, service[i])
+        total = min(stay, _STUCK)
         total_var = min(spread[i] / max(y * y, 1e-12), 1e18)
         good = admitted[i]
+        rare[0, i] = 0.0
+        widest = 0.0
         for e in range(out_ptr[i], out_ptr[i + 1]):
             rate[e] = per_request[e] * attempts[e]
             if not sync[e]:
@@ -142,15 +166,7 @@ def renew_calls(
             var = variance[j]
             lost = 1.0 - success[j]
             if timeout[e] == timeout[e]:
-                limit = timeout[e]
-                if var <= 1e-9 * mean * mean:
-                    late = 1.0 if mean > limit else 0.0
-                    mean = min(mean, limit)
-                else:
-                    shape = mean * mean / var
-                    x = limit * mean / var
-                    late = 1.0 - _gamma_cdf(shape, x)
-                    mean = mean * _gamma_cdf(shape + 1.0, x) + limit * late
+                late, mean = _cut_mixture(mean, var, rare, j, timeout[e])
                 var = min(var, mean * mean)
                 lost = 1.0 - (1.0 - late) * (1.0 - lost)
             tries = 1.0
@@ -165,8 +181,20 @@ def renew_calls(
             if matter[e] > 0.0 and wait[e] > 0.0:
                 moved = max(moved, matter[e] * abs(per - wait[e]) / max(per, wait[e]))
             wait[e] = per
-            total += weight[e] * rate[e] * per
-            total_var += weight[e] * rate[e] * var
+            whole = math.floor(per_request[e])
+            part = per_request[e] - whole
+            once = weight[e] * tries * per
+            total += per_request[e] * once
+            total_var += weight[e] * rate[e] * var + part * (1.0 - part) * once * once
+            # the detour with the largest variance: this call, where not every request makes it, or that of the callee
+            for own in range(2):
+                p = part if own == 0 else per_request[e] * rare[0, j]
+                more = once if own == 0 else weight[e] * rare[1, j]
+                if p < 1.0 and p * (1.0 - p) * more * more > widest:
+                    widest = p * (1.0 - p) * more * more
+                    rare[0, i] = p
+                    rare[1, i] = more
+                    rare[2, i] = weight[e] * (tries * var if own == 0 else rare[2, j])
             if required[e]:
                 fail = max(0.0, 1.0 - (1.0 - lost) * tries)
                 passed[e] = (1.0 - fail) ** per_request[e] if fail > 0.0 else 1.0

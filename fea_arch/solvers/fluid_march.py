@@ -99,7 +99,7 @@ class Marcher:
             model.required,
         )  # fmt: skip
         self.past, self.work, self.edge = np.zeros((6, n)), np.zeros((10, n)), np.zeros((3, m))
-        self.books, self.service, self.matter = np.zeros((4, n)), np.zeros(n), np.zeros(m)
+        self.books, self.service, self.matter, self.rare = np.zeros((4, n)), np.zeros(n), np.zeros(m), np.zeros((3, n))
         self.step(0.0, 0.0, 0.0)
 
     def step(self, t: float, length: float, tolerance: float) -> float:
@@ -153,8 +153,8 @@ class Marcher:
         """Renew times and tries of the calls; return the largest change and a component out of memory, or -1."""
         s = self.model.state
         moved, broken = renew_calls(
-            self.net, self.station, self.calls, self.state, self.contract, s["variance"], self.model.crush, self.edge,
-            s["attempts"], s["response"], s["spread"], s["success"], self.service, self.matter,
+            self.net, self.station, self.calls, self.state, self.contract, s["variance"], self.model.crush,
+            self.edge, s["attempts"], s["response"], s["spread"], s["success"], self.rare, self.service, self.matter,
         )  # fmt: skip
         return float(moved), int(broken)
 

@@ -3,12 +3,14 @@
 A request that joins a queue of ``N`` leaves when ``N`` more have left (order of arrival), which is the horizontal
 distance between the curves of arrivals and departures; its calls start after that, so the waits of callees are read at
 later times. The variance of a wait is the stationary one, scaled by the variance of the number inside; where a queue
-was built up by overload it is that of the services ahead.
+was built up by overload it is that of the services ahead. Where some requests take a detour (a call that not every
+request makes, to a part that is slow), the response is a mixture of two gamma distributions, with and without it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +30,29 @@ FOLLOWED = 2000
 
 @dataclass(frozen=True, eq=False)
 class Responses:
-    """Mean and variance of the response, and the share that succeeds, of arrivals at each time: (n_times, n)."""
+    """Responses of arrivals at each time, (n_times, n).
+
+    Mean and variance, the share that succeeds, and of the detour with the largest variance its probability, the time
+    that it adds and the variance of that.
+    """
 
     mean: Array
     variance: Array
     success: Array
+    detour: tuple[Array, Array, Array]
+
+
+def mixed_late_share(mean: Array, variance: Array, detour: tuple[Array, Array, Array], limit: float) -> Any:
+    """Return ``P(T > t)`` and ``E[min(T, t)]`` where some requests take a detour."""
+    p, more, spread = detour
+    usual, own = mean - p * more, variance - p * spread - p * (1.0 - p) * more * more
+    mixed = (p > 1e-9) & (usual > 0.0) & (own > 0.0)
+    late, below = late_share(np.where(mixed, usual, mean), np.where(mixed, own, variance), limit)
+    if not mixed.any():
+        return late, below
+    slow, top = late_share(np.where(mixed, usual + more, mean), np.where(mixed, own + spread, variance), limit)
+    p = np.where(mixed, p, 0.0)
+    return (1.0 - p) * late + p * slow, (1.0 - p) * below + p * top
 
 
 def late_share(mean: Array, variance: Array, timeout: float) -> tuple[Array, Array]:
@@ -104,11 +124,13 @@ def responses(model: Fluid, history: History) -> Responses:
     # at a jump two records share one time; later reads must see the second
     clock = t + np.arange(t.size) * 1e-12 * max(float(t[-1]), 1.0)
     mean, variance, good = own.copy(), own_var.copy(), admitted.copy()
+    share, more, spread = np.zeros_like(own), np.zeros_like(own), np.zeros_like(own)
     start = model.inner
     place = np.argsort(model.call)
     followed = n0 <= FOLLOWED
     for i in net.order.tolist():
         when = t + own[:, i]
+        widest = np.zeros(t.size)
         for e in range(net.ptr[i], net.ptr[i + 1]):
             if not net.sync[e] or net.target[e] == i:
                 continue
@@ -118,8 +140,9 @@ def responses(model: Fluid, history: History) -> Responses:
                 return np.interp(when, clock, values) if followed else values
 
             m, v, lost = net.latency[e] + at(mean[:, j]), at(variance[:, j]), 1.0 - at(good[:, j])
+            detour = (at(share[:, j]), at(more[:, j]), at(spread[:, j]))
             if np.isfinite(net.timeout[e]):
-                late, m = late_share(m, v, float(net.timeout[e]))
+                late, m = mixed_late_share(m, v, detour, float(net.timeout[e]))
                 v = np.minimum(v, m * m)
                 lost = 1.0 - (1.0 - late) * (1.0 - lost)
             tries = np.ones_like(m)
@@ -131,10 +154,19 @@ def responses(model: Fluid, history: History) -> Responses:
             k = start + int(place[e])
             calls = model.calls[k]
             weight = calls * model.weight[k]
-            mean[:, i] += weight * (tries * m + (tries - 1.0) * net.backoff[e])
+            once = model.weight[k] * (tries * m + (tries - 1.0) * net.backoff[e])
+            mean[:, i] += calls * once
             whole = np.floor(calls)
             part = calls - whole
-            variance[:, i] += weight * tries * v + part * (1.0 - part) * m * m
+            variance[:, i] += weight * tries * v + part * (1.0 - part) * once * once
+            here = (np.full(t.size, part), once, model.weight[k] * tries * v)
+            there = (calls * detour[0], model.weight[k] * detour[1], model.weight[k] * detour[2])
+            for p, longer, noise in (here, there):
+                width = np.where(p < 1.0, p * (1.0 - p) * longer * longer, 0.0)
+                better = width > widest
+                widest = np.where(better, width, widest)
+                for kept, new in ((share, p), (more, longer), (spread, noise)):
+                    kept[:, i] = np.where(better, new, kept[:, i])
             if net.required[e]:
                 good[:, i] *= np.clip((1.0 - lost) * tries, 0.0, 1.0) ** calls
-    return Responses(np.minimum(mean, NEVER), np.minimum(variance, NEVER**2), good)
+    return Responses(np.minimum(mean, NEVER), np.minimum(variance, NEVER**2), good, (share, more, spread))
