@@ -33,6 +33,7 @@ def largest_load_factor(
     # beyond a fold the sweeps creep past the place where it was, the slower the nearer: as many as the accuracy needs
     sweeps = int(min(max(1.3 / math.sqrt(accuracy), 40), 20_000))
     standing = [(0.0, 0.0)]
+    nearest: list[NetworkState] = []  # the state that stands at the largest load factor so far
 
     def fails(factor: float) -> int:
         try:
@@ -42,6 +43,7 @@ def largest_load_factor(
         if state.limiting >= 0:
             return root_cause(network, state, state.limiting)
         standing.append((float(state.utilisation.max(initial=0.0)), factor))
+        nearest[:] = [state]  # trials that stand come in rising order
         return -1
 
     low, high, culprit = 0.0, 1.0, -1
@@ -69,7 +71,18 @@ def largest_load_factor(
             low = middle
         if high < 1e-9:
             break
-    return low, culprit
+    return low, _fullest(network, nearest[0], culprit) if nearest else culprit
+
+
+def _fullest(network: Network, state: NetworkState, culprit: int) -> int:
+    """Return the culprit, or the fullest component where the culprit has much room in the last state that stands.
+
+    Just beyond a fold every queue grows; the first to overflow there need not be the one that is short of capacity.
+    """
+    full = np.nan_to_num(np.asarray(state.utilisation[: network.n], float))
+    if not 0 <= culprit < network.n or full[culprit] >= 0.6 * full.max(initial=0.0):
+        return culprit
+    return root_cause(network, state, int(np.argmax(full)))
 
 
 def _next_trial(standing: list[tuple[float, float]], low: float, high: float, accuracy: float) -> float:
