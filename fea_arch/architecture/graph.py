@@ -193,8 +193,10 @@ def build_graph(arch: Architecture) -> Graph:
         rate_per_s=rate,
     )
     assert extra + m == graph.n_edges
-    for value in vars(graph).values():
+    for name, value in vars(graph).items():
         if isinstance(value, np.ndarray):
-            value.setflags(write=False)
+            view = value.view()
+            view.setflags(write=False)
+            object.__setattr__(graph, name, view)
     rows.cache["graph"] = (index, balancers, graph)
     return graph

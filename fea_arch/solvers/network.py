@@ -88,13 +88,35 @@ class Network:
         return self.arch.names
 
 
+#: Calls from which arrays are shared with the graph instead of copied.
+_SHARED = 100_000
+
+
+def _by_edge(values: NDArray[Any], edge: Index, ordered: bool) -> NDArray[Any]:
+    """Return values in the order of the network's edges, without a copy of a large array where none is needed.
+
+    Nothing writes to these arrays. A large one that needs no sorting is the memory behind the graph's read-only view:
+    kernels are compiled for writeable arrays only.
+    """
+    if values.size < _SHARED:
+        return values[edge]
+    first = values[0]
+    whole = values.base
+    if whole is not None and whole.size == values.size and whole.flags.writeable:
+        same = np.isnan(values).all() if values.dtype == np.float64 and np.isnan(first) else (values == first).all()
+        if ordered or same:
+            return whole
+    return values[edge]
+
+
 def build_network(arch: Architecture) -> Network:
     """Sort the edges and collect the station parameters of an architecture."""
     graph, columns = arch.graph, arch.component_columns
     n, m = graph.n, graph.n_edges
     key = graph.source * n + graph.target if n < 3_000_000_000 else graph.source
-    edge = np.argsort(key, kind="stable") if m and (np.diff(graph.source) < 0).any() else np.arange(m)
-    source, target = graph.source[edge], graph.target[edge]
+    ordered = not m or not (np.diff(graph.source) < 0).any()
+    edge = np.arange(m) if ordered else np.argsort(key, kind="stable")
+    source, target = _by_edge(graph.source, edge, ordered), _by_edge(graph.target, edge, ordered)
     ptr = np.zeros(n + 1, np.int64)
     np.cumsum(np.bincount(source, minlength=n), out=ptr[1:])
     in_edge = np.argsort(target, kind="stable").astype(np.int64)
@@ -147,21 +169,21 @@ def build_network(arch: Architecture) -> Network:
         start=start,
         edge=flat(edge, np.int64),
         ptr=ptr,
-        target=flat(target, np.int64),
-        source=flat(source, np.int64),
+        target=target,
+        source=source,
         in_ptr=in_ptr,
         in_edge=in_edge,
-        calls=flat(graph.calls[edge], np.float64),
-        sync=flat(graph.sync[edge], np.bool_),
-        latency=flat(graph.latency_s[edge], np.float64),
-        timeout=flat(graph.timeout_s[edge], np.float64),
-        retries=flat(graph.retries[edge], np.int64),
-        backoff=flat(graph.backoff_s[edge], np.float64),
-        budget=flat(graph.retry_budget[edge], np.float64),
-        stage=flat(graph.stage[edge], np.int64),
-        required=flat(graph.required[edge], np.bool_),
-        group=flat(graph.group[edge], np.int64),
-        policy=flat(graph.policy[edge], np.int64),
+        calls=_by_edge(graph.calls, edge, ordered),
+        sync=_by_edge(graph.sync, edge, ordered),
+        latency=_by_edge(graph.latency_s, edge, ordered),
+        timeout=_by_edge(graph.timeout_s, edge, ordered),
+        retries=_by_edge(graph.retries, edge, ordered),
+        backoff=_by_edge(graph.backoff_s, edge, ordered),
+        budget=_by_edge(graph.retry_budget, edge, ordered),
+        stage=_by_edge(graph.stage, edge, ordered),
+        required=_by_edge(graph.required, edge, ordered),
+        group=_by_edge(graph.group, edge, ordered),
+        policy=_by_edge(graph.policy, edge, ordered),
         external=flat(graph.rate_per_s, np.float64),
         service=flat(columns.column("service_time_s"), np.float64),
         scv=flat(columns.column("service_scv"), np.float64),
