@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from fea_arch.solvers.avalanche import run_avalanche
 from fea_arch.solvers.break_criteria import (
     CRITERIA,
     Solve,
@@ -189,21 +190,28 @@ def _avalanche(
 
     ``at`` is the load factor that is solved where it differs from the one that is noted.
     """
-    wave, before = 0, -1
-    while True:
-        state = solve(factor if at is None else at, dead, cut)
+    before = -1
+
+    def overloaded(state: OverloadState) -> list[tuple[str, int, int]]:
         broken, opened = hits(state)
-        if (not broken and not opened) or len(path.breaks) >= max_breaks:
-            return state
+        if len(path.breaks) >= max_breaks:
+            return []
+        target = state.model.network.target
+        return [*(("memory", i, -1) for i in broken), *(("breaker", int(target[e]), e) for e in opened)]
+
+    def take_out(elements: Sequence[tuple[str, int, int]], wave: int) -> None:
+        nonlocal before
         first = len(path.breaks)
-        for i in broken:
-            path.breaks.append(Break(factor, i, "memory", -1, before, wave))
-        for e in opened:
-            path.breaks.append(Break(factor, int(state.model.network.target[e]), "breaker", e, before, wave))
-        dead[broken] = True
-        cut[opened] = True
+        for criterion, component, edge in elements:
+            path.breaks.append(Break(factor, component, criterion, edge, before, wave))
+            if edge < 0:
+                dead[component] = True
+            else:
+                cut[edge] = True
         before = first
-        wave += 1
+
+    state, _ = run_avalanche(lambda: solve(factor if at is None else at, dead, cut), overloaded, take_out)
+    return state
 
 
 def _sample(path: CollapsePath, solve: Solve, stages: Sequence[tuple[float, Flags, Flags]]) -> None:
