@@ -128,7 +128,7 @@ def _graph(graph: Any) -> tuple[Any, dict[Any, int]]:
     import networkx as nx
 
     if isinstance(graph, Architecture):
-        names = list(graph.names)
+        names: list[Any] = list(graph.names)
         pairs = list(zip(graph.graph.source.tolist(), graph.graph.target.tolist()))
     elif isinstance(graph, nx.Graph):
         names = list(graph.nodes)
@@ -137,7 +137,8 @@ def _graph(graph: Any) -> tuple[Any, dict[Any, int]]:
     else:
         ends = np.asarray(graph)
         if ends.ndim != 2 or ends.shape[1] != 2 or ends.dtype.kind not in "iu" or (ends.size and ends.min() < 0):
-            raise ModelError("is not a graph", field="graph", fix="an architecture, a networkx graph or pairs of numbers")
+            fix = "an architecture, a networkx graph or pairs of numbers"
+            raise ModelError("is not a graph", field="graph", fix=fix)
         names = list(range(int(ends.max()) + 1 if ends.size else 0))
         pairs = [(int(a), int(b)) for a, b in ends]
     work = nx.Graph()

@@ -1,4 +1,4 @@
-"""Overload cascades: Motter-Lai and Crucitti-Latora-Marchiori as special cases of the avalanche (V-CA-01 to V-CA-03)."""
+"""Overload cascades: Motter-Lai and Crucitti-Latora-Marchiori as cases of the avalanche (V-CA-01 to V-CA-03)."""
 
 from __future__ import annotations
 
@@ -111,12 +111,12 @@ def test_equal_load_sharing_is_the_same_avalanche():
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    (dict(graph=[(0, 1)], attacked=["x"]), "unknown node 'x'"),
-    (dict(graph=[(0, 0)], attacked=[]), "no calls"),
-    (dict(graph=[[0, 1, 2]], attacked=[]), "is not a graph"),
-    (dict(graph=[(0, 1)], attacked=[], tolerance=-1.0), "tolerance"),
-    (dict(graph=[(0, 1)], attacked=[], tolerance=float("nan")), "tolerance"),
-    (dict(graph=[(0, 1)], attacked=[], model="motter_lay"), "Did you mean 'motter_lai'"),
+    ({"graph": [(0, 1)], "attacked": ["x"]}, "unknown node 'x'"),
+    ({"graph": [(0, 0)], "attacked": []}, "no calls"),
+    ({"graph": [[0, 1, 2]], "attacked": []}, "is not a graph"),
+    ({"graph": [(0, 1)], "attacked": [], "tolerance": -1.0}, "tolerance"),
+    ({"graph": [(0, 1)], "attacked": [], "tolerance": float("nan")}, "tolerance"),
+    ({"graph": [(0, 1)], "attacked": [], "model": "motter_lay"}, "Did you mean 'motter_lai'"),
 ])  # fmt: skip
 def test_bad_input_is_named(arguments, words):
     with pytest.raises(fa.ModelError, match=words):
