@@ -34,12 +34,14 @@ def system(name):
 
 
 @pytest.mark.parametrize("name", ["ba-5k", "ba-100k", "lat100", "lat300"])
-def test_static_solve(benchmark, name):
+def test_static_solve(benchmark, counters, name):
     k, f = system(name)
     solve_spd(k, f)
     u, info = benchmark(lambda: solve_spd(k, f))
     assert np.linalg.norm(k @ u - f) <= 1e-10 * np.linalg.norm(f)
-    benchmark.extra_info.update(method=info.method, iterations=info.iterations, residual=info.residual)
+    counters(nonzeros=k.nnz, iterations=info.iterations, fill=info.fill)
+    counters.peak_memory(lambda: solve_spd(k, f))
+    benchmark.extra_info.update(method=info.method, residual=info.residual)
     if name != "ba-100k":  # the default does not come back within minutes there
         start = time.perf_counter()
         peer = spsolve(k.tocsc(), f)
@@ -49,9 +51,10 @@ def test_static_solve(benchmark, name):
 
 
 @pytest.mark.parametrize("name", ["ba-5k", "lat100"])
-def test_refactor_and_solve(benchmark, name):
+def test_refactor_and_solve(benchmark, counters, name):
     k, f = system(name)
     ready = factor(k, "ldl")
+    counters(nonzeros=k.nnz, fill=ready.fill)
     values = k.data.copy()
 
     def again():

@@ -37,12 +37,13 @@ def service_graph(n: int, seed: int = 0) -> fa.Architecture:
 
 
 @pytest.mark.parametrize("n", [1_000, 10_000, 100_000, 1_000_000])
-def test_force_method(benchmark, n):
+def test_force_method(benchmark, counters, n):
     network = build_network(service_graph(n))
     solve_network(network)  # compile
     state = benchmark.pedantic(solve_network, args=(network,), rounds=3, iterations=1)
     assert state.limiting == -1
     assert state.residual < 1e-12
+    counters(sweeps=state.sweeps)
     # Little over the whole system: what is in flight is arrivals times response
     inside = state.arrivals @ (state.wait + state.service)
     assert inside == pytest.approx(state.external @ state.response, rel=1e-9)

@@ -9,7 +9,7 @@ import fea_arch as fa
 
 
 @pytest.mark.parametrize("shape", ["chain of teams", "lattice"])
-def test_thousand_steps_of_10000_nodes(benchmark, shape):
+def test_thousand_steps_of_10000_nodes(benchmark, counters, shape):
     rng = np.random.default_rng(0)
     n = 10_000
     if shape == "lattice":
@@ -27,3 +27,4 @@ def test_thousand_steps_of_10000_nodes(benchmark, shape):
 
     history = benchmark.pedantic(run, rounds=1)
     assert history.energy_error < 1e-9
+    counters(iterations=history.iterations)

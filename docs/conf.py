@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
+    "executed_notebooks",
     "generated_reference",
 ]
 root_doc = "index"
@@ -32,9 +33,8 @@ html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "auto"
-nb_execution_raise_on_error = True
-nb_execution_timeout = 300
+nb_execution_mode = "off"  # executed_notebooks has done it
+nb_number_source_lines = False
 
 autosummary_generate = True
 autodoc_typehints = "none"

@@ -61,7 +61,30 @@ def test_links_lead_somewhere(page):
         pytest.skip("generated")
     for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
         if "://" not in target and not target.startswith("mailto:"):
+            if target.startswith("notebooks/"):  # written when they are executed
+                assert (ROOT / f"{target}.ipynb").exists(), f"{page.name}: {target}"
+                continue
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_modules_and_tests_that_are_named_exist(page):
+    """The theory names a module and a test for every equation."""
+    text = page.read_text(encoding="utf-8")
+    for path, test in re.findall(r"`((?:fea_arch|tests|benchmarks)/[\w/]+\.py)(?:::(\w+))?`", text):
+        assert (ROOT / path).is_file(), f"{page.name}: {path}"
+        if test:
+            source = (ROOT / path).read_text(encoding="utf-8")
+            assert re.search(rf"^def {test}\(", source, flags=re.M), f"{page.name}: {path}::{test}"
+
+
+def test_every_theory_page_links_equations_to_modules_and_tests():
+    pages = sorted((ROOT / "docs" / "theory").glob("*.md"))
+    assert len(pages) >= 5
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert re.search(r"`fea_arch/[\w/]+\.py`", text), page.name
+        assert re.search(r"`tests/[\w/]+\.py::\w+`", text), page.name
 
 
 def test_public_docstrings_have_an_imperative_line_and_no_machine_paths():
