@@ -37,9 +37,13 @@ def equilibrium(ends, free, slope, demand):
     mesh = fa.Mesh.from_incidence(np.delete(rows, END, axis=1), link(free, slope))
     load = np.zeros(rows.shape[1])
     load[START] = demand
-    found = fa.solve(mesh, np.delete(load, END))
-    time = np.insert(found.displacement, END, 0.0)
-    flow = np.asarray(found.force)
+    path = fa.trace(mesh, np.delete(load, END), "load", step=0.02, max_step=0.02, stop=lambda factor, u: factor > 1.0)
+
+    def at_demand(values):  # the path is straight between the points where a link opens
+        return np.array([np.interp(1.0, path.load_factor, column) for column in values.T])
+
+    time = np.insert(at_demand(path.displacement), END, 0.0)
+    flow = at_demand(path.force)
     return flow, time[ends[:, 0]] - time[ends[:, 1]], time[START]
 
 
