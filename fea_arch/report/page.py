@@ -85,7 +85,7 @@ def page(o: Overview) -> str:
         origins=wording.origin_table(o),
         basis=wording.basis(o),
         methods=wording.methods(o),
-        findings=[(f.level, shown(str(f))) for f in o.arch.check()[:FINDINGS]],
+        findings=[(f.level, shown(str(f).removeprefix(f"{f.level}: "))) for f in o.arch.check()[:FINDINGS]],
         picture=drawing(o),
         score=score_part(o.further["score"]) if "score" in o.further else None,
         fracture=fracture_part(o.further["fracture"]) if "fracture" in o.further else None,
