@@ -111,7 +111,7 @@ def fragility(
     except (BrokenExecutor, CancelledError, OSError, RuntimeError) as error:
         if isinstance(error, FeaArchError):
             raise
-        died = f"{type(error).__name__}: {error}"
+        died = str(error) if type(error) is BrokenExecutor else f"{type(error).__name__}: {error}"
     values = np.concatenate([found[k] for k in sorted(found)]) if found else np.zeros(0)
     names = arch.names
     spreads = {names[i]: float(spread[i]) for i in range(len(names))}
@@ -135,15 +135,25 @@ def _computed(
         for k, chunk in enumerate(chunks):
             yield k, sampled_factors(model, chunk, nominal, tolerance)
         return
-    jobs: dict[Future[Array], int] = {
-        executor.submit(sampled_factors, model, chunk, nominal, tolerance): k for k, chunk in enumerate(chunks)
-    }
+    jobs: dict[Future[Array], int] = {}
+    failure: Exception | None = None
     try:
+        for k, chunk in enumerate(chunks):
+            jobs[executor.submit(sampled_factors, model, chunk, nominal, tolerance)] = k
         for job in _completed(jobs):
-            yield jobs[job], job.result()
+            try:
+                values = job.result()
+            except FeaArchError:
+                raise
+            except (Exception, CancelledError) as error:  # others may still come back, or have come back already
+                failure = error
+                continue
+            yield jobs[job], values
     finally:
         for job in jobs:
             job.cancel()
+    if failure is not None:
+        raise BrokenExecutor(f"{type(failure).__name__}: {failure}") from failure
 
 
 def _completed(jobs: dict[Future[Array], int]) -> Any:
