@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fea_arch.analyses.frequency_response import frequency_response
 from fea_arch.analyses.operating_point import static_state
 from fea_arch.analyses.transient import transient
 from fea_arch.architecture import Architecture, require_valid
 from fea_arch.architecture.loads import Burst
 from fea_arch.errors import ModelError, suggestion
+from fea_arch.meshing.mesh import Mesh
+from fea_arch.results.frequency_response import FrequencyResponse
 from fea_arch.results.harmonic import BurstSpectrum, HarmonicResult
 from fea_arch.solvers.fluid import Fluid
 from fea_arch.solvers.open_modes import linearise, open_modes
@@ -37,6 +40,7 @@ def _positive(field: str, values: ArrayLike) -> Array:
     return found
 
 
+@overload
 def harmonic(
     arch: Architecture,
     frequencies_hz: ArrayLike | None = None,
@@ -44,12 +48,25 @@ def harmonic(
     *,
     load_factor: float = 1.0,
     lag: str = "full",
-) -> HarmonicResult:
+) -> HarmonicResult: ...
+@overload
+def harmonic(arch: Mesh, frequencies_hz: ArrayLike, at: ArrayLike) -> FrequencyResponse: ...
+def harmonic(
+    arch: Architecture | Mesh,
+    frequencies_hz: ArrayLike | None = None,
+    at: Any = None,
+    *,
+    load_factor: float = 1.0,
+    lag: str = "full",
+) -> HarmonicResult | FrequencyResponse:
     """Compute the frequency response to a periodic load around the operating point.
+
+    A directly given structure goes to :func:`fea_arch.analyses.frequency_response.frequency_response`, with ``at`` a
+    node or nodal amplitudes.
 
     Parameters
     ----------
-    arch : Architecture
+    arch : Architecture or Mesh
     frequencies_hz : array_like, optional
         Frequencies [1/s]; default 200 from a hundredth of the slowest to ten times the fastest of ten modes.
     at : str, optional
@@ -62,6 +79,7 @@ def harmonic(
     Returns
     -------
     HarmonicResult
+        ``FrequencyResponse`` for a mesh.
 
     Raises
     ------
@@ -83,6 +101,10 @@ def harmonic(
     >>> round(float(result.gain[0, 0]), 4)        # dN/dq = mu / (mu - lambda)^2
     0.04
     """
+    if isinstance(arch, Mesh):
+        if frequencies_hz is None or at is None:
+            raise ModelError("a structure needs frequencies and a load", field="at", fix="a node or nodal amplitudes")
+        return frequency_response(arch, frequencies_hz, at)
     require_valid(arch)
     if lag not in ("full", "none"):
         raise ModelError(f"is {lag!r}", field="lag", fix="full or none")

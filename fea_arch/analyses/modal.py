@@ -243,7 +243,9 @@ def _open(arch: Architecture, network: Network, base: NetworkState, modes: int, 
         stability_margin_per_s=-top_growth,
         instability=kind,
         drivers=_largest(arch.names, weight),
-        dependency_drivers=tuple((names[int(e)], float(change[e])) for e in top_calls if change[e] != 0.0),
+        dependency_drivers=tuple(
+            (names[int(e)], float(change[e])) for e in top_calls if abs(change[e]) > 1e-9 * max(abs(s[worst]), 1e-300)
+        ),
         groups=_groups(arch, shapes[:, : min(5, s.size)]),
         residuals=found.residuals,
         coupling="open",

@@ -58,6 +58,11 @@ class _Line:
             sys.stderr.flush()
             self.width = max(self.width, len(text))
 
+    def bar(self, text: str, part: float) -> None:
+        """Show how much of it is done."""
+        full = round(24 * min(max(part, 0.0), 1.0))
+        self.say(f"{text} [{'#' * full}{'.' * (24 - full)}] {part:4.0%}")
+
     def clear(self) -> None:
         """Remove the line."""
         if self.on and self.width:

@@ -85,22 +85,32 @@ def analyse(
     arch: Architecture, load_factor: float, burst: float, burst_s: float, recover: bool, source: str, line: Any = None
 ) -> dict[str, Any]:
     """Run the analyses of the dynamic report and return its document."""
+    from dataclasses import replace
+    from functools import partial
+
     import fea_arch as fa
     from fea_arch.analyses.recovery import recovery
     from fea_arch.errors import ConvergenceError, UnstableLoadError
-    from fea_arch.report.dynamic import dynamic_document
+    from fea_arch.report.dynamic import DEFAULT_OBJECTIVE_S, dynamic_document
 
     def say(text: str) -> None:
         if line is not None:
             line.say(text)
 
+    def bar(text: str, part: float) -> None:
+        if line is not None:
+            line.bar(text, part)
+
+    objective = arch.objective
+    if objective.latency_s is None:  # shares within the objective need one
+        arch = replace(arch, objective=replace(objective, latency_s=DEFAULT_OBJECTIVE_S))
     base = fa.static(arch, load_factor)
     open_loads = not any(load.closed for load in arch.loads)
     common: dict[str, Any] = {"load_factor": load_factor, "tolerance": 1e-2}
     say("burst")
     window = 5.0 + burst_s + max(2.0 * burst_s, 60.0)
     pulse = fa.Burst(factor=burst, start_s=5.0, duration_s=burst_s) if open_loads else None
-    main = fa.transient(arch, pulse, window, **common)
+    main = fa.transient(arch, pulse, window, progress=lambda part: bar("burst", part), **common)
     say("waves")
     step = fa.Recorded(time_s=[0.0, 1.0, 1.000001], factor=[1.0, 1.0, 1.05]) if open_loads else None
     slow = 20.0 * max(base.mean_response_s, 0.05) + 10.0
@@ -119,19 +129,25 @@ def analyse(
             top, length = case.peak_factor or case.factor, case.peak_s or 60.0
             shape = _case(case.factor, top, length)
         try:
-            cases[case.name] = fa.transient(arch, shape, 120.0 + (case.peak_s or 0.0), **common)
+            cases[case.name] = fa.transient(
+                arch, shape, 120.0 + (case.peak_s or 0.0), progress=partial(bar, f"load case {case.name}"), **common
+            )
         except (UnstableLoadError, ConvergenceError) as error:
             cases[case.name] = error
     modes = fa.modal(arch, 10, load_factor, coupling="open", lag="none")
     response = fa.harmonic(arch, load_factor=load_factor, lag="none")
+    lagging = None
+    if any(component.warm_up_s > 0.0 for component in arch.components):
+        lagging = (fa.modal(arch, 10, load_factor, coupling="open"), fa.harmonic(arch, load_factor=load_factor))
     recovered = None
     if recover:
-        say("outages")
-        recovered = recovery(arch, load_factor=load_factor)
-    return dynamic_document(
-        arch, base, main, modes, response, wave, batches, cases, recovered=recovered, load_factor=load_factor,
-        source=source,
+        recovered = recovery(arch, load_factor=load_factor, progress=lambda part: bar("outages", part))
+    document = dynamic_document(
+        arch, base, main, modes, response, wave, batches, cases, lagging=lagging, recovered=recovered,
+        load_factor=load_factor, source=source,
     )
+    document["event_propagation"]["target_assumed"] = objective.latency_s is None
+    return document
 
 
 def _case(factor: float, peak: float, peak_s: float) -> Any:

@@ -21,6 +21,7 @@ DRAWN_BY: dict[str, tuple[str, str]] = {
     "ModalResult": ("modal", "plot_modal"),
     "TransientResult": ("transient", "plot_transient"),
     "HarmonicResult": ("harmonic", "plot_harmonic"),
+    "FrequencyResponse": ("harmonic", "plot_frequency_response"),
     "BurstSpectrum": ("harmonic", "plot_burst_spectrum"),
     "ContingencyResult": ("contingency", "plot_contingency"),
     "FractureResult": ("fracture", "plot_fracture"),

@@ -10,9 +10,10 @@ from fea_arch.errors import ModelError
 from fea_arch.plotting.style import axes_for, cut, finish
 
 if TYPE_CHECKING:
+    from fea_arch.results.frequency_response import FrequencyResponse
     from fea_arch.results.harmonic import BurstSpectrum, HarmonicResult
 
-__all__ = ["plot_burst_spectrum", "plot_harmonic"]
+__all__ = ["plot_burst_spectrum", "plot_frequency_response", "plot_harmonic"]
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _SPECTRA = {
@@ -46,10 +47,34 @@ def plot_harmonic(result: HarmonicResult, ax: Any = None, *, limit: int = 5, the
             ax.annotate(cut(period["name"]) + (" (resonates)" if bold else ""), (frequency, 0.02),
                         xycoords=("data", "axes fraction"), rotation=90, fontsize=7.5, color=colours.muted,
                         xytext=(2, 0), textcoords="offset points", va="bottom")
+    top = float(result.gain[:, order].max(initial=1e-300))
+    ax.set_ylim(max(1e-6 * top, 0.5 * float(result.gain[:, order].min(initial=top))), 2.0 * top)
     ax.legend(fontsize=8, loc="best")
     where = cut(result.at) if result.at else "all entries"
     return finish(ax, colours, title=f"Frequency response to a load at {where}", x="frequency [Hz]",
                   y="gain [requests per request/s]")
+
+
+def plot_frequency_response(
+    result: FrequencyResponse, ax: Any = None, *, limit: int = 5, theme: str | None = None
+) -> Any:
+    """Draw the amplitude of the nodes that swing most over the frequency of the load.
+
+    Parameters
+    ----------
+    result : FrequencyResponse
+    ax : matplotlib.axes.Axes, optional
+    limit : int
+        Nodes.
+    theme : {"light", "dark"}, optional
+    """
+    ax, colours = axes_for(ax, theme)
+    gain = result.gain
+    for k, node in enumerate(np.argsort(-gain.max(axis=0), kind="stable")[:limit].tolist()):
+        ax.semilogy(result.frequencies_hz, np.maximum(gain[:, node], 1e-300), linestyle=_DASHES[k % len(_DASHES)],
+                    color=colours.cycle[k % len(colours.cycle)], linewidth=1.5, label=f"node {node}")
+    ax.legend(fontsize=8, loc="best")
+    return finish(ax, colours, title="Frequency response", x="frequency [Hz]", y="amplitude")
 
 
 def plot_burst_spectrum(
@@ -79,6 +104,9 @@ def plot_burst_spectrum(
                 color=colours.cycle[k % len(colours.cycle)], label=f"{factor:g} times the load")
     if result.durations_s.size > 1 and result.durations_s.min() > 0:
         ax.set_xscale("log")
+    shown = values[np.isfinite(values) & (values > 0.0)]
+    if quantity != "within_objective_share" and shown.size and shown.max() > 100.0 * shown.min():
+        ax.set_yscale("log")
     ax.legend(fontsize=8, loc="best")
     left_out = int(np.count_nonzero(~np.isfinite(values)))
     title = "Burst spectrum" + (f" ({left_out} bursts do not drain in the window)" if left_out else "")

@@ -57,7 +57,7 @@ def plot_modal(
         return _on_graph(result, arch, ax, mode, theme)
     shape = result.shapes[:, mode]
     order = np.argsort(-np.abs(shape), kind="stable")[:limit]
-    order = order[np.abs(shape[order]) > 1e-3]
+    order = order[np.abs(shape[order]) > 1e-2]
     ax, colours = axes_for(ax, theme, (7.0, 1.4 + 0.27 * max(order.size, 3)))
     for sign, word, colour, hatch in ((1, "swells", colours.cycle[0], None), (-1, "empties", colours.cycle[1], "//")):
         rows = np.flatnonzero(np.sign(shape[order]) == sign)
@@ -66,7 +66,7 @@ def plot_modal(
                     edgecolor=colours.paper)
     ax.axvline(0.0, color=colours.muted, linewidth=0.8)
     ax.set_yticks(range(order.size), [cut(result.components[i]) for i in order])
-    ax.invert_yaxis()
+    ax.set_ylim(max(order.size, 3) - 0.4, -0.6)
     ax.set_xlim(-1.05, 1.05)
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize=8, loc="lower left")

@@ -43,6 +43,7 @@ def dynamic_document(
     batches: dict[int, TransientResult],
     cases: dict[str, TransientResult | UnstableLoadError | ConvergenceError],
     *,
+    lagging: tuple[ModalResult, HarmonicResult] | None = None,
     recovered: RecoveryResult | None = None,
     load_factor: float = 1.0,
     source: str = "",
@@ -64,6 +65,8 @@ def dynamic_document(
         Answer to that many events at once.
     cases : dict of str to TransientResult or error
         Answer to each load case.
+    lagging : (ModalResult, HarmonicResult), optional
+        The same where every change of capacity takes the warm-up time.
     recovered : RecoveryResult, optional
 
     Returns
@@ -74,9 +77,6 @@ def dynamic_document(
     objective = arch.objective.latency_s or DEFAULT_OBJECTIVE_S
     loaded = float(np.sum(static.entry_rate_per_s)) > 0
     top = static.latency_quantile_s(arch.objective.quantile) if loaded else math.nan
-    k = int(np.argmax(modes.drain_times_s)) if modes.drain_times_s.size else 0
-    ringing = np.flatnonzero(modes.ringing_hz > 0.0)
-    lead = int(ringing[np.argmin(modes.damping_ratios[ringing])]) if ringing.size else k
     document = {
         "report_type": "dynamic_analysis",
         "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -86,6 +86,7 @@ def dynamic_document(
         "load_factor": load_factor,
         "event_propagation": {
             "target_s": objective,
+            "target_assumed": arch.objective.latency_s is None,
             "mean_s": static.mean_response_s,
             f"p{100 * arch.objective.quantile:g}_s": top,
             "meets_target": bool(top <= objective),
@@ -100,21 +101,34 @@ def dynamic_document(
             "cases": {name: _case(r) for name, r in cases.items()},
         },
         "system_resonance": {
-            "natural_frequency_hz": modes.frequencies_hz[lead],
-            "ringing_frequency_hz": modes.ringing_hz[lead],
-            "damping_ratio": modes.damping_ratios[lead],
-            "amplitude_decay_per_cycle": _decay(float(modes.damping_ratios[lead])),
-            "slowest_drain_s": modes.drain_times_s[k],
-            "stability_margin_per_s": modes.stability_margin_per_s,
-            "stable": modes.stable,
-            "resonates": harmonic.resonates,
-            "periods": list(harmonic.periods),
-            "drivers": dict(modes.drivers),
+            **_resonance(modes, harmonic),
+            "with_capacity_lag": None if lagging is None else _resonance(*lagging),
         },
         "wave_propagation": _wave(arch, wave),
         "recovery": None if recovered is None else recovered.to_dict(),
     }
     return dict(plain(document))
+
+
+def _resonance(modes: ModalResult, harmonic: HarmonicResult) -> dict[str, Any]:
+    """Least damped mode that rings, or else the slowest one, and the known periods of the architecture."""
+    slowest = int(np.argmax(modes.drain_times_s)) if modes.drain_times_s.size else 0
+    ringing = np.flatnonzero(modes.ringing_hz > 0.0)
+    lead = int(ringing[np.argmin(modes.damping_ratios[ringing])]) if ringing.size else slowest
+    return {
+        "natural_frequency_hz": modes.frequencies_hz[lead],
+        "ringing_frequency_hz": modes.ringing_hz[lead],
+        "damping_ratio": modes.damping_ratios[lead],
+        "amplitude_decay_per_cycle": _decay(float(modes.damping_ratios[lead])),
+        "moves": dict(modes.dominant(lead)),
+        "slowest_drain_s": modes.drain_times_s[slowest],
+        "stability_margin_per_s": modes.stability_margin_per_s,
+        "stable": modes.stable,
+        "instability": modes.instability,
+        "resonates": harmonic.resonates,
+        "periods": list(harmonic.periods),
+        "drivers": dict(modes.drivers),
+    }
 
 
 def _transient(result: TransientResult) -> dict[str, Any]:
@@ -185,6 +199,15 @@ def _hops(arch: Architecture, entries: tuple[str, ...]) -> Any:
     return hops
 
 
+def _rings(resonance: dict[str, Any]) -> str:
+    state = "stable" if resonance["stable"] else f"NOT stable ({resonance['instability']})"
+    near = [p["name"] for p in resonance["periods"] if p["resonates"]]
+    return (
+        f"{state}, least damped at {number_text(resonance['natural_frequency_hz'])} Hz with damping "
+        f"{number_text(resonance['damping_ratio'])}; periods in resonance: {', '.join(map(shown, near)) or 'none'}."
+    )
+
+
 def dynamic_text(document: dict[str, Any]) -> list[Block]:
     """Return the report as text and tables from its document."""
     burst, resonance = document["load_handling"]["burst"], document["system_resonance"]
@@ -215,13 +238,9 @@ def dynamic_text(document: dict[str, Any]) -> list[Block]:
         )
     ]  # fmt: skip
     blocks += ["", Table(("load", "within objective", "backlog", "drained", "worst"), rows, "Load handling", (1, 2, 3))]
-    state = "stable" if resonance["stable"] else "NOT stable"
-    near = [p["name"] for p in resonance["periods"] if p["resonates"]]
-    blocks += [
-        "",
-        f"Resonance: {state}, least damped at {number_text(resonance['natural_frequency_hz'])} Hz with damping "
-        f"{number_text(resonance['damping_ratio'])}; periods in resonance: {', '.join(map(shown, near)) or 'none'}.",
-    ]
+    blocks += ["", f"Resonance, warm: {_rings(resonance)}"]
+    if resonance["with_capacity_lag"] is not None:
+        blocks.append(f"Where capacity follows with the warm-up time: {_rings(resonance['with_capacity_lag'])}")
     if wave["last"] is not None:
         blocks.append(
             f"Wave: a change reaches {shown(wave['last'])} last, after {time_text(wave['crossing_time_s'])}."

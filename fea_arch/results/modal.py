@@ -91,7 +91,7 @@ class ModalResult(ComponentTable):
     shown_fields: ClassVar[tuple[str, ...]] = ("mass_s", "stiffness_per_s")
 
     def dominant(self, mode: int, count: int = 3) -> tuple[tuple[str, float], ...]:
-        """Return the components that move most in a mode (from 0) with their displacement.
+        """Return the components that move most in a mode (from 0) with their displacement, if at least 1 % of the most.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class ModalResult(ComponentTable):
         """
         shape = self.shapes[:, mode]
         order = np.argsort(-np.abs(shape), kind="stable")[:count]
-        return tuple((self.components[int(i)], float(shape[i])) for i in order if shape[i] != 0.0)
+        return tuple((self.components[int(i)], float(shape[i])) for i in order if abs(shape[i]) > 1e-2)
 
     def resonances(self, periods_s: Any, band: float = 0.25) -> list[tuple[int, int]]:
         """Return pairs (period, mode) whose frequencies are within a relative band and that ring.
