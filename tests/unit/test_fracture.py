@@ -80,7 +80,7 @@ def test_optional_parts_break_without_collapse_required_ones_do_not():
 
     hard, soft = fa.fracture(arch(True)), fa.fracture(arch(False))
     assert hard.collapse_factor == pytest.approx(0.8 / 0.01 / 50.0, rel=0.01)  # rho / (1 - rho) = 4
-    first = [e for e in soft.path if e.breaks][0]
+    first = next(e for e in soft.path if e.breaks)
     assert first.component == "extra" and first.load_factor == pytest.approx(hard.collapse_factor, rel=1e-3)
     assert soft.collapse_factor > 10 * hard.collapse_factor
 
@@ -99,7 +99,7 @@ def test_a_breaker_opens_and_cuts_the_call():
     rho = opened[0].load_factor * 0.6
     blocked = rho**3 * (1 - rho) / (1 - rho**4)  # one in service, two waiting
     assert blocked == pytest.approx(0.4, rel=1e-3)
-    assert [e for e in result.path if e.criterion == "queue"][0].load_factor < opened[0].load_factor
+    assert next(e for e in result.path if e.criterion == "queue").load_factor < opened[0].load_factor
 
 
 def test_every_event_names_its_cause_and_the_path_is_in_order():

@@ -59,7 +59,7 @@ def test_processes_give_the_same_numbers(arch):
 
 
 def test_dask_with_two_workers_gives_the_same_numbers(arch, tmp_path, monkeypatch):
-    distributed = pytest.importorskip("distributed", reason="Dask distributed is an extra: pip install 'fea-arch[dask]'")
+    distributed = pytest.importorskip("distributed", reason="needs the extra fea-arch[dask]")
     monkeypatch.chdir(tmp_path)
     alone = fa.fragility(arch, [2.0], samples=80, seed=3)
     with (
