@@ -24,7 +24,8 @@ class Prediction:
     concurrency, throughput_per_s, response_s : (n,) float64
         In flight [req], completed [1/s] and ``R = N/X`` [s].
     low_per_s, high_per_s : (n,) float64
-        Confidence limits of the mean throughput (first order) [1/s]; NaN where the fit has no degrees of freedom left.
+        Confidence limits of the mean throughput (first order) [1/s]; NaN where the fit has no degrees of freedom left,
+        infinite beyond the measured range of a law whose knee the data do not show.
     extrapolated : (n,) bool
         True outside the measured range.
     """
@@ -90,7 +91,7 @@ class LawFit:
     throughput_per_s: Array
     little_error: float
     curve: Callable[[Array], Array] = field(repr=False)
-    half_width: Callable[[Array], Array] = field(repr=False)
+    band: Callable[[Array], tuple[Array, Array]] = field(repr=False)
 
     @property
     def range(self) -> tuple[float, float]:
@@ -145,8 +146,11 @@ class LawFit:
                 field="concurrency",
                 fix="measure there, or pass extrapolate=True and treat the result as a guess",
             )
-        x, half = self.curve(n), self.half_width(n)
-        return Prediction(n, x, n / x, np.maximum(x - half, 0.0), x + half, outside)
+        x = self.curve(n)
+        least, most = self.band(n)
+        if not self.knee:  # beyond the last point it may go on to grow
+            most = np.where(n > high * (1 + 1e-9), np.where(np.isnan(most), most, np.inf), most)
+        return Prediction(n, x, n / x, np.maximum(least, 0.0), most, outside)
 
     def component_fields(self) -> dict[str, Any]:
         """Return the fields of a component that the fit determines."""

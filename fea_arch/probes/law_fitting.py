@@ -8,7 +8,7 @@ throughput itself. Laws are compared by the corrected Akaike criterion (Hurvich 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,11 @@ class _Fit:
     cost: float
     curve: Callable[[Array, Array], Array]
     servers: tuple[float, float] | None = None
+    rivals: tuple[_Fit, ...] = ()  # the same law at other counts of servers
+
+    def spare(self, points: int) -> int:
+        """Return the degrees of freedom that are left; the number of servers is a parameter, too."""
+        return points - len(self.free) - (self.law == "mmc")
 
 
 def fit_law(
@@ -95,9 +100,9 @@ def fit_law(
         return _tabulated(data, confidence, (), "as asked")
     fits = []
     if law in (None, "mmc"):
-        fits += [_fit_servers(data, delay=False, confidence=confidence)]
+        fits += [_fit_servers(data, delay=False)]
         if len(data.n) > 2:
-            fits += [_fit_servers(data, delay=True, confidence=confidence)]
+            fits += [_fit_servers(data, delay=True)]
     if law in (None, "usl"):
         # coherency stays in wherever the data can afford it: dropping it by selection would bias the intervals
         fits += [_fit_usl(data, coherency=len(data.n) > (2 if law else 5))]
@@ -108,7 +113,28 @@ def fit_law(
         why = f"no law comes within {_POOR:.0%} (best: {fits[best].law}, {candidates[best].relative_error:.0%})"
         return _tabulated(data, confidence, candidates, why)
     why = "as asked" if law else ("smallest AICc" if np.isfinite(scores[best]) else "too few points to compare laws")
-    return _result(fits[best], scores[best], data, confidence, candidates, why)
+    chosen = fits[best]
+    if chosen.law == "mmc":
+        chosen = _open(chosen, [f for f in fits if f.law == "mmc"], data, confidence)
+    return _result(chosen, scores[best], data, confidence, candidates, why)
+
+
+def _open(fit: _Fit, variants: list[_Fit], data: _Points, confidence: float) -> _Fit:
+    """Keep as rivals what the data do not reject: other counts of servers, with a delay outside them or without."""
+    from scipy.stats import f as f_distribution
+
+    points = len(data.n)
+    if min(v.spare(points) for v in variants) <= 0:
+        variants = [fit]
+    every = [r for v in variants for r in (v, *v.rivals)]
+    spare = min(v.spare(points) for v in variants)
+    if spare <= 0:
+        return replace(fit, servers=(1.0, float("inf")), rivals=())
+    bound = min(r.cost for r in every) * (1 + float(f_distribution.ppf(confidence, 1, spare)) / spare) + 1e-18
+    kept = [r for r in every if r.cost <= bound]
+    counts = [float(r.value[1]) for r in (fit, *kept)]
+    most = float("inf") if max(counts) >= data.n[-1] else max(counts)
+    return replace(fit, servers=(min(counts), most), rivals=tuple(r for r in kept if r is not fit))
 
 
 def _points(points: Iterable[Any], weights: str) -> _Points:
@@ -189,9 +215,7 @@ def _fit_usl(data: _Points, *, coherency: bool) -> _Fit:
     )
 
 
-def _fit_servers(data: _Points, *, delay: bool, confidence: float) -> _Fit:
-    from scipy.stats import f as f_distribution
-
+def _fit_servers(data: _Points, *, delay: bool) -> _Fit:
     top = float(data.n[-1])
     counts = np.unique(np.round(np.geomspace(1, max(top, 1), 20 if delay else 60)))
     tried: dict[float, tuple[Array, float]] = {}
@@ -216,23 +240,16 @@ def _fit_servers(data: _Points, *, delay: bool, confidence: float) -> _Fit:
     # without a knee in the data every larger count fits as well: take the smallest of equals
     least = min(t[1] for t in tried.values())
     best = min(c for c, t in tried.items() if t[1] <= least * (1 + 1e-6) + 1e-18)
-    k = 3 if delay else 2
-    spare = len(data.n) - k
-    if spare > 0:
-        bound = least * (1 + float(f_distribution.ppf(confidence, 1, spare)) / spare) + 1e-18
-        kept = [c for c, t in tried.items() if t[1] <= bound]
-        span = (min(kept), float("inf") if max(kept) >= top else max(kept))
-    else:
-        span = (1.0, float("inf"))
     s, z = tried[best][0]
 
     def physical(n: Array, p: Array) -> Array:
         return multi_server(n, p[0], p[1], p[2])
 
     free = (0, 2) if delay else (0,)
-    return _Fit(
-        "mmc", ("service_time_s", "servers", "delay_s"), free, np.array([s, best, z]), tried[best][1], physical, span
-    )
+    names = ("service_time_s", "servers", "delay_s")
+    fit = _Fit("mmc", names, free, np.array([s, best, z]), tried[best][1], physical)
+    others = [(np.array([p[0], c, p[1]]), cost) for c, (p, cost) in tried.items() if c != best]
+    return replace(fit, rivals=tuple(replace(fit, value=v, cost=cost) for v, cost in others))
 
 
 def _fit_one(data: _Points, c: float, delay: bool) -> tuple[Array, float]:
@@ -281,31 +298,44 @@ def _jacobian(fit: _Fit, n: Array) -> Array:
     return np.array(columns).T.reshape(len(n), -1)
 
 
+def _covariance(fit: _Fit, data: _Points) -> Array:
+    jacobian = _jacobian(fit, data.n) / data.sigma[:, None]
+    spare = fit.spare(len(data.n))
+    return np.asarray(np.linalg.pinv(jacobian.T @ jacobian) * (fit.cost / spare if spare > 0 else np.nan))
+
+
 def _result(
     fit: _Fit, aicc: float, data: _Points, confidence: float, candidates: tuple[Candidate, ...], why: str
 ) -> LawFit:
     from scipy.stats import t as student
 
     fitted = fit.curve(data.n, fit.value)
-    spare = len(data.n) - len(fit.free) - (fit.law == "mmc")
-    jacobian = _jacobian(fit, data.n) / data.sigma[:, None]
-    covariance = np.linalg.pinv(jacobian.T @ jacobian) * (fit.cost / spare if spare > 0 else np.nan)
-    quantile = float(student.ppf(0.5 + confidence / 2, spare)) if spare > 0 else float("nan")
+    variants = (fit, *fit.rivals)
+    spares = [v.spare(len(data.n)) for v in variants]
+    quantiles = [float(student.ppf(0.5 + confidence / 2, k)) if k > 0 else float("nan") for k in spares]
+    covariances = [_covariance(v, data) for v in variants]
     intervals = {}
-    for name, value in zip(fit.names, fit.value):
-        intervals[name] = (float(value), float(value))
-    for row, i in enumerate(fit.free):
-        half = quantile * float(np.sqrt(max(covariance[row, row], 0.0))) if spare > 0 else float("inf")
-        top = 1.0 if fit.names[i] == "usl_sigma" else float("inf")
-        intervals[fit.names[i]] = (max(float(fit.value[i]) - half, 0.0), min(float(fit.value[i]) + half, top))
+    for i, name in enumerate(fit.names):  # the hull over all variants: the other parameters follow the servers
+        ends: list[float] = []
+        for v, k, quantile, known in zip(variants, spares, quantiles, covariances):
+            half = 0.0
+            if i in v.free:
+                row = v.free.index(i)
+                half = quantile * float(np.sqrt(max(known[row, row], 0.0))) if k > 0 else float("inf")
+            ends += [float(v.value[i]) - half, float(v.value[i]) + half]
+        intervals[name] = (max(min(ends), 0.0), min(max(ends), 1.0 if name == "usl_sigma" else float("inf")))
     if fit.servers is not None:
         intervals["servers"] = fit.servers
     if fit.law == "usl" and len(fit.free) == 2:
         intervals["usl_kappa"] = (0.0, float("inf"))  # too few points to say anything about it
 
-    def half_width(n: Array) -> Array:
-        j = _jacobian(fit, n)
-        return np.asarray(quantile * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", j, covariance, j), 0.0)))
+    def band(n: Array) -> tuple[Array, Array]:
+        low, high = np.full(len(n), np.inf), np.full(len(n), -np.inf)
+        for v, quantile, known in zip(variants, quantiles, covariances):
+            j, middle = _jacobian(v, n), v.curve(n, v.value)
+            half = quantile * np.sqrt(np.maximum(np.einsum("ij,jk,ik->i", j, known, j), 0.0))
+            low, high = np.minimum(low, middle - half), np.maximum(high, middle + half)
+        return low, high
 
     spread = float(((data.x - data.x.mean()) ** 2).sum())
     return LawFit(
@@ -322,7 +352,7 @@ def _result(
         throughput_per_s=data.x,
         little_error=data.little,
         curve=lambda n: fit.curve(n, fit.value),
-        half_width=half_width,
+        band=band,
     )
 
 
@@ -346,5 +376,5 @@ def _tabulated(data: _Points, confidence: float, candidates: tuple[Candidate, ..
         throughput_per_s=x,
         little_error=data.little,
         curve=lambda at: table(at, n, x),
-        half_width=lambda at: np.full(len(at), np.nan),
+        band=lambda at: (np.full(len(at), np.nan), np.full(len(at), np.nan)),
     )

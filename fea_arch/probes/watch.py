@@ -213,8 +213,9 @@ class Watch:
             try:
                 if target.component in self.kept:
                     return self.kept[target.component].check(self.samples)
+                few = 1 if target.kind == "cli" else self.samples  # a tool is started for each
                 return probe(
-                    target, samples=self.samples, start_timeout_s=self.start_timeout_s, timeout_s=self.timeout_s
+                    target, samples=few, start_timeout_s=self.start_timeout_s, timeout_s=self.timeout_s
                 )
             except MissingExtraError:
                 raise

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import heapq
 
 import numpy as np
 import pytest
@@ -63,6 +64,66 @@ def test_machine_repairman_against_its_textbook_form():
     for k in range(1, n + 1):
         loss = a * loss / (k + a * loss)
     assert multi_server(np.array([float(n)]), s, 1.0, z)[0] == pytest.approx((1 - loss) / s, rel=1e-12)
+
+
+def simulated_loop(n, servers, service_s, delay_s, answers, rng):
+    """Event by event: n customers, each thinks (exponential), queues for one of the servers, is served."""
+    events = [(rng.exponential(delay_s) if delay_s else 0.0, "ask") for _ in range(n)]
+    heapq.heapify(events)
+    free, waiting, done, now, half = servers, 0, 0, 0.0, 0.0
+    while done < answers:
+        now, kind = heapq.heappop(events)
+        if kind == "ask":
+            waiting += 1
+        else:
+            free, done = free + 1, done + 1
+            if done == answers // 10:
+                half = now
+            heapq.heappush(events, (now + (rng.exponential(delay_s) if delay_s else 0.0), "ask"))
+        while free and waiting:
+            free, waiting = free - 1, waiting - 1
+            heapq.heappush(events, (now + rng.exponential(service_s), "done"))
+    return (answers - answers // 10) / (now - half)
+
+
+@pytest.mark.parametrize(("servers", "delay"), [(3, 0.0), (4, 0.05)])
+def test_a_simulated_queue_is_recovered_within_its_intervals(servers, delay):
+    rng = np.random.default_rng(11)
+    steps = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48]
+    rows = [(n, simulated_loop(n, servers, 0.02, delay, 8000, rng)) for n in steps]
+    fit = fit_law(rows)  # not told which law
+    assert fit.law == "mmc"
+    assert fit.knee
+    assert fit.relative_error < 0.02
+    assert fit.capacity_per_s == pytest.approx(servers / 0.02, rel=0.03)
+    assert fit.parameters["service_time_s"] + fit.parameters["delay_s"] == pytest.approx(0.02 + delay, rel=0.03)
+    for name, truth in (("servers", servers), ("service_time_s", 0.02), ("delay_s", delay)):
+        low, high = fit.intervals[name]
+        assert low - 1e-12 <= truth <= high + 1e-12, (name, fit.intervals)
+    # fitted to the lower half it foretells the rest, but only when asked to
+    few = fit_law(rows[:7], "mmc")
+    with pytest.raises(ModelError, match="outside the measured range"):
+        few.predict(48)
+    far = few.predict([16, 24, 32, 48], extrapolate=True)
+    assert far.extrapolated.all()
+    rest = np.array([x for _, x in rows[7:]])
+    assert np.all(far.low_per_s <= 1.02 * rest)
+    assert np.all(far.high_per_s >= 0.98 * rest)
+
+
+def test_intervals_hold_what_the_number_of_servers_leaves_open():
+    # with a delay outside the servers, 3, 4 and 5 servers look much alike: the other intervals must span them all
+    rng = np.random.default_rng(2)
+    n = np.array([1.0, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48])
+    hits = 0
+    for _ in range(12):
+        x = multi_server(n, 0.02, 4, 0.05) * (1 + 0.012 * rng.standard_normal(len(n)))
+        found = fit_law(zip(n, x), "mmc").intervals
+        hits += all(
+            found[name][0] <= truth <= found[name][1]
+            for name, truth in (("servers", 4), ("service_time_s", 0.02), ("delay_s", 0.05))
+        )
+    assert hits >= 9  # P(hits < 9) = 0.2 % if all three are covered in 95 %
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say():

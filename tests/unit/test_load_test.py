@@ -42,6 +42,11 @@ def test_open_loop_counts_from_the_intended_start():
     assert 0.3 < late < 0.5  # arrivals during 0.4 s of 1.2 s wait more than 0.1 s
     assert point.p95_s > 0.3
     assert point.p50_s < 0.3
+    # what coordinated omission is: the closed loop asks nothing during the stall, so one answer of many is slow
+    first[:] = [True]
+    closed = load_test(call, (1,), duration_s=1.2, warmup_s=0)[0]
+    assert closed.max_s > 0.45
+    assert closed.p95_s < 0.05
 
 
 def test_what_never_ends_is_not_forgotten():
