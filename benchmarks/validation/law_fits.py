@@ -6,33 +6,17 @@ Run: ``python benchmarks/validation/law_fits.py [--json]``. The data sets are lo
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
+from data_sets import data, rows
 
 from fea_arch.probes import fit_law
 
 Point = tuple[float, float]
-
-
-def data() -> Path:
-    """Return the folder of the data sets."""
-    named = os.environ.get("FEA_ARCH_DATA")
-    path = Path(named) if named else Path(__file__).resolve().parents[3] / "shared" / "data"
-    if not path.is_dir():
-        sys.exit("real data sets not found (set FEA_ARCH_DATA)")
-    return path
-
-
-def rows(*parts: str) -> list[dict[str, str]]:
-    with data().joinpath(*parts).open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def usl() -> Iterator[tuple[str, str, list[Point]]]:

@@ -20,9 +20,10 @@ def explanation(found: Comprehensive) -> list[Block]:
     score = found.score
     low, high = score.interval
     blocks: list[Block] = [
-        f"{shown(found.arch.name)}: {score.label}, {score.value:.0f} of 100 (between {low:.0f} and {high:.0f}).",
-        f"Averaged over {score.runs} situations, {score.value:.0f} of 100 requests get a correct answer within "
-        f"{time_text(score.objective_s)}{'' if score.objective_stated else ' (no objective is stated)'}.",
+        f"{shown(found.arch.name)}: {score.label}, {score.value:.1f} of 100 (between {low:.1f} and {high:.1f}).",
+        f"Over {score.runs} situations (load, bursts, failures), weighted, {score.value:.1f} of 100 requests get a "
+        f"correct answer within {time_text(score.objective_s)}"
+        f"{'' if score.objective_stated else ' (no objective is stated)'}.",
         "",
         "Now",
         *(f"  {line}" for line in _now(found)),
@@ -94,8 +95,11 @@ def _breaks(found: Comprehensive) -> list[str]:
     named = [
         f"{shown(score.situations[k].partition(': ')[2])} ({share_text(1.0 - score.shares[k])} lost)" for k in failures
     ]
+    limit = float(score.shares[failures[-1]]) + 1e-9 if failures else -1.0
+    as_bad = sum(float(score.shares[k]) <= limit for k in single) - len(named)
     if named:
-        out.append(f"The failures that hurt most: {', '.join(named)}.")
+        more = f", and {as_bad} more as bad as the last" if as_bad > 0 else ""
+        out.append(f"The failures that hurt most: {', '.join(named)}{more}.")
     return out or ["Nothing in the catalogue costs more than one request in a hundred."]
 
 

@@ -28,7 +28,8 @@ def situation_table(score: Score, limit: int = 12) -> Table:
         if checked:
             simulated: Any = score.simulated
             width: Any = score.simulated_half_width
-            row.append(f"{share_text(simulated[k])} +- {100 * float(width[k]):.1f}")
+            done = math.isfinite(simulated[k])
+            row.append(f"{share_text(simulated[k])} +- {100 * float(width[k]):.1f}" if done else "-")
         rows.append(row)
     headers = ["situation", "group", "weight", "answered in time", "points lost"] + (["simulated"] if checked else [])
     rest = len(order) - len(rows)

@@ -105,8 +105,12 @@ class Score(Plottable):
 
     @property
     def simulated_value(self) -> float:
-        """Score of the simulated shares [points]; NaN without a check."""
-        return float("nan") if self.simulated is None else 100.0 * math.fsum(self.weights * self.simulated)
+        """Score of the simulated shares, of those situations that were simulated [points]; NaN without a check."""
+        if self.simulated is None:
+            return float("nan")
+        done = np.isfinite(self.simulated)
+        weight = math.fsum(self.weights[done])
+        return 100.0 * math.fsum(self.weights[done] * self.simulated[done]) / weight if weight > 0 else float("nan")
 
     def by_component(self) -> dict[str, float]:
         """Return the points lost by each component that loses any, the largest first."""

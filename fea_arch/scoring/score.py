@@ -28,6 +28,8 @@ Array = NDArray[np.float64]
 
 #: Latency objective where none is stated [s].
 DEFAULT_OBJECTIVE_S = 1.0
+#: Events that a check by simulation may take; a million take about a second or less.
+MOST_EVENTS = 2e9
 
 
 def score(
@@ -53,7 +55,8 @@ def score(
     catalogue : Catalogue or path, optional
         Situations and weights; default the bundled catalogue.
     check : {"simulate"}, optional
-        Replay each situation in the event simulation and keep both shares side by side.
+        Replay each situation in the event simulation and keep both shares side by side. Ctrl-C ends it; what was not
+        simulated is NaN.
     samples : int
         Samples of the interval; 0 for none.
     seed, replications : int
@@ -95,9 +98,11 @@ def score(
     objective = stated or DEFAULT_OBJECTIVE_S
     parts = parts_of(opened)
     total = math.fsum(_offered(p) for p in parts)
+    if check:
+        _affordable(parts, book, replications)
     rows: dict[str, dict[str, Any]] = {}
     spread = np.zeros(2)
-    runs = 0
+    runs, interrupted = 0, False
     half = np.zeros(2)
     for part in parts:
         weight = _offered(part) / total
@@ -114,8 +119,13 @@ def score(
             row["weight"] += case.weight * weight
             row["good"] += case.weight * weight * found.share
             row["losses"][where] += attribute(found.share, case.weight * weight, found.blame, entries)
+            if check and not interrupted:
+                share, width, interrupted = _simulate(part, case, objective, seed, replications)
+                if interrupted:
+                    findings.append(f"the simulation was interrupted at {case.label}: what follows is not simulated")
+            elif check:
+                share, width = math.nan, math.nan
             if check:
-                share, width = _simulate(part, case, objective, seed, replications)
                 row["simulated"] += case.weight * weight * share
                 row["width"] += (case.weight * weight * width) ** 2
         if samples:
@@ -202,7 +212,28 @@ def _predict(part: Architecture, tables: Tables, leak: dict[float, Tables], case
     )
 
 
-def _simulate(part: Architecture, case: Case, objective: float, seed: int, replications: int) -> tuple[float, float]:
+def _affordable(parts: Sequence[Architecture], book: Catalogue, replications: int) -> None:
+    """Estimate the events of a check before it begins."""
+    from fea_arch.simulation.pattern import mean_factor, segments
+    from fea_arch.simulation.plan import build_plan
+
+    expected = 0.0
+    for part in parts:
+        rate = build_plan(part).events_per_s
+        todo = cases(part, book)
+        expected += math.fsum(rate * mean_factor(segments(c.load, c.window_s)) * c.window_s for c in todo)
+    expected *= replications
+    if expected > MOST_EVENTS:
+        raise ModelError(
+            f"about {expected:.2g} events are expected, more than {MOST_EVENTS:.2g} "
+            f"(around {expected / 1e6 / 3600:.2g} h on one core)",
+            field="check", fix="a catalogue with shorter windows, fewer replications, or a smaller load",
+        )  # fmt: skip
+
+
+def _simulate(
+    part: Architecture, case: Case, objective: float, seed: int, replications: int
+) -> tuple[float, float, bool]:
     from fea_arch.simulation import simulate
 
     arch = replace(case.architecture(part), objective=replace(part.objective, latency_s=objective))
@@ -212,7 +243,7 @@ def _simulate(part: Architecture, case: Case, objective: float, seed: int, repli
     )  # fmt: skip
     width = found.served_within_objective_half_width
     share = found.served_within_objective
-    return (share if math.isfinite(share) else 1.0), (width if math.isfinite(width) else 0.0)
+    return (share if math.isfinite(share) else 1.0), (width if math.isfinite(width) else 0.0), found.interrupted
 
 
 def _opened(arch: Architecture, findings: list[str]) -> Architecture:

@@ -141,3 +141,45 @@ def test_interval_holds_the_value_and_shrinks_with_measurement():
     sharp = fa.score(fine)
     assert rough.interval[0] <= rough.value <= rough.interval[1]
     assert np.diff(sharp.interval)[0] < np.diff(rough.interval)[0]
+
+
+def test_a_check_that_would_take_hours_is_refused_before_it_begins():
+    book = fa.Catalogue.from_dict(one_line(window_s=1e6))
+    with pytest.raises(fa.ModelError, match=r"events are expected.*h on one core"):
+        fa.score(shop(5000.0), book, check="simulate")
+
+
+def test_an_interrupted_check_keeps_what_was_simulated(monkeypatch):
+    import fea_arch.simulation
+
+    real, calls = fea_arch.simulation.simulate, []
+
+    def interrupted_third(*args, **kwargs):
+        from dataclasses import replace
+
+        calls.append(1)
+        found = real(*args, **kwargs)
+        return replace(found, interrupted=True) if len(calls) == 3 else found
+
+    monkeypatch.setattr(fea_arch.simulation, "simulate", interrupted_third)
+    score = fa.score(shop(), check="simulate", replications=2)
+    assert len(calls) == 3
+    assert np.isfinite(score.simulated).sum() == 3
+    assert 0 < score.simulated_value <= 100
+    assert any("interrupted" in f for f in score.findings)
+    assert score.to_dict()["situations"]
+
+
+def test_an_own_catalogue_replaces_weights_and_situations():
+    book = fa.Catalogue.from_dict({
+        "version": "mine", "title": "Night shift",
+        "situations": [
+            {"name": "design", "group": "static", "kind": "load", "weight": 0.75, "factor": 1.0},
+            {"name": "no orders", "group": "nonlinear", "kind": "failure", "weight": 0.25, "components": ["orders"]},
+        ],
+    })  # fmt: skip
+    score = fa.score(shop(), book)
+    assert score.catalogue == "Night shift mine"
+    assert score.weights.tolist() == [0.75, 0.25]
+    assert score.value == pytest.approx(100 * (0.75 * score.shares[0] + 0.25 * score.shares[1]), abs=1e-9)
+    assert math.isnan(score.dynamic) and math.isnan(score.modal)
