@@ -16,6 +16,8 @@ __all__ = ["draw_view", "paper_size", "plot_architecture"]
 
 #: Inches per character and per row, at a label size of 8 points.
 PER_CHARACTER, PER_ROW = 0.078, 0.225
+#: Mean width of a character of a label [inch].
+CHARACTER = 0.063
 
 
 def plot_architecture(
@@ -107,6 +109,9 @@ def _calls(found: View, ax: Any, theme: Theme, area: Any) -> None:
 
     x, y = found.layout.x, -found.layout.y
     top = float(found.rate_per_s.max(initial=0.0))
+    # data units per inch: a call leaves where the label of its caller ends
+    inches = ax.figure.get_size_inches()[0] * (0.98 if ax.figure.get_layout_engine() else ax.get_position().width)
+    unit = float(np.ptp(ax.get_xlim())) / inches
     for k, (a, b) in enumerate(zip(found.source.tolist(), found.target.tolist())):
         share = found.rate_per_s[k] / top if top > 0 else 0.0
         if a == b:
@@ -114,7 +119,8 @@ def _calls(found: View, ax: Any, theme: Theme, area: Any) -> None:
             loop = [(x[a], y[a]), (x[a] - 2.5, y[a] + 1.1), (x[a] + 2.5, y[a] + 1.1), (x[a], y[a])]
         else:
             same = abs(x[b] - x[a]) < 3.0
-            out = x[a] + 1.2 + 0.86 * len(found.texts[a]) if x[b] > x[a] + 3.0 else x[a]  # past the label
+            label = unit * (0.16 + CHARACTER * len(found.texts[a]))
+            out = min(x[a] + label, 0.2 * x[a] + 0.8 * x[b]) if x[b] > x[a] + 3.0 else x[a]
             bend = max(0.45 * abs(x[b] - out), 4.0)
             loop = (
                 [(x[a], y[a]), (x[a] - bend, y[a]), (x[b] - bend, y[b]), (x[b], y[b])]
@@ -129,7 +135,7 @@ def _calls(found: View, ax: Any, theme: Theme, area: Any) -> None:
                 path=Path(loop, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
                 arrowstyle="-|>,head_length=3.6,head_width=1.6", shrinkA=3 if out == x[a] else 0,
                 shrinkB=area[b] ** 0.5 / 2 + (4 if found.entry[b] else 1), joinstyle="miter", capstyle="butt",
-                linewidth=0.6 + 2.6 * share**0.5, linestyle=style, zorder=1,
+                linewidth=0.6 + 2.1 * share**0.5, linestyle=style, zorder=1,
                 color=theme.muted if backward else theme.cycle[0], alpha=0.28 + 0.5 * share**0.5,
             )
         )
