@@ -6,7 +6,8 @@ busy machine disturbs little. Calibration sees open load below 30 % of saturatio
 ``fa.static``; then the stack is loaded up to 70 % and, closed, to saturation.
 
 Run: ``python benchmarks/validation/live_stack.py [--seconds 20]``. Exit code 1 if a prediction misses its bound:
-15 % for the mean response up to 70 % of saturation, 10 % for saturation.
+15 % for the mean response up to 70 % of saturation, 10 % for saturation. Exit code 3 without a verdict if the machine
+is so busy with other things that the generator, not the stack, set the numbers in three attempts.
 """
 
 from __future__ import annotations
@@ -21,17 +22,19 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 
 SERVICES = {  # workers and mean work [s]
     "stock": (3, 0.030),
     "orders": (8, 0.020),
-    "gateway": (1000, 0.004),
+    "gateway": (1000, 0.010),
 }
 CALLEE = {"gateway": "orders", "orders": "stock", "stock": None}
 STAGES = 4
 RESPONSE_BOUND, SATURATION_BOUND = 0.15, 0.10
+ATTEMPTS = 3
 
 
 async def serve(name: str, port: int, downstream: int) -> None:
@@ -169,49 +172,68 @@ def main() -> int:
         name, port, below = given.serve
         asyncio.run(serve(name, int(port), int(below)))
         return 0
-    import fea_arch as fa
-
     addresses, processes = start()
-    bad = 0
     try:
-        guess = 3 / 0.030  # only to choose a rate below 30 % of saturation
-        seen, bare = calibrate(addresses, given.seconds, 0.22 * guess)
-        arch = architecture(seen, 1.0)
-        limit = saturation(arch)
-        print(f"calibrated at {0.22 * guess / limit:.0%} of the predicted saturation")
-        for name, (own, scv, samples) in seen.items():
-            print(f"  {name:<8} service time {1e3 * own:6.2f} ms, scv {scv:5.2f} ({samples} samples)")
-        print(f"  the generator adds {1e3 * bare:.2f} ms")
-        print(f"{'load':>6}{'rate':>9}{'predicted':>12}{'measured':>11}{'error':>8}{'X R/N - 1':>11}")
-        for share in (0.3, 0.5, 0.6, 0.7):
-            rate = share * limit
-            test = fa.load_test(
-                addresses["gateway"], (), rates=(rate,), duration_s=given.seconds, warmup_s=2.0, seed=int(100 * share)
-            )
-            point = test[0]
-            # the seconds of one run bring more or fewer arrivals than the rate says: compare at what was offered
-            sample = np.asarray(test.latencies_s[0])
-            offered = len(sample) / point.window_s
-            expected = bare + float(fa.static(arch, load_factor=offered)["gateway"]["response_s"])
-            error = expected / point.latency_s - 1
-            miss = abs(error) > RESPONSE_BOUND
-            bad += miss
-            print(
-                f"{share:>6.0%}{offered:>8.1f}/s{1e3 * expected:>9.1f} ms{1e3 * point.latency_s:>8.1f} ms{error:>+8.1%}"
-                f"{point.little_error:>+11.1%}{'  MISSED' if miss else ''}"
-                f"{' client limited' if point.client_limited else ''}"
-            )
-        full = fa.load_test(addresses["gateway"], (64,), duration_s=given.seconds / 2, warmup_s=2.0)[0]
-        error = limit / full.throughput_per_s - 1
-        miss = abs(error) > SATURATION_BOUND
-        bad += miss
-        print(
-            f"saturation: predicted {limit:.1f}/s, measured {full.throughput_per_s:.1f}/s, {error:+.1%}"
-            f"{'  MISSED' if miss else ''}"
-        )
+        return run(addresses, given.seconds)
     finally:
         stop(processes)
-    return 1 if bad else 0
+
+
+def run(addresses: dict[str, str], seconds: float) -> int:
+    """Calibrate, predict, measure; print the table and return the exit code."""
+    import fea_arch as fa
+
+    guess = 3 / 0.030  # only to choose a rate below 30 % of saturation
+    seen, bare = calibrate(addresses, 2 * seconds, 0.22 * guess)  # differences of means need samples
+    arch = architecture(seen, 1.0)
+    limit = saturation(arch)
+    print(f"calibrated at {0.22 * guess / limit:.0%} of the predicted saturation")
+    for name, (own, scv, samples) in seen.items():
+        print(f"  {name:<8} service time {1e3 * own:6.2f} ms, scv {scv:5.2f} ({samples} samples)")
+    print(f"  the generator adds {1e3 * bare:.2f} ms")
+    print(f"{'load':>6}{'rate':>9}{'predicted':>12}{'measured':>11}{'error':>8}{'X R/N - 1':>11}", flush=True)
+    missed = void = 0
+    for share in (0.3, 0.5, 0.6, 0.7):
+        test = quiet(addresses["gateway"], seconds, rates=(share * limit,), seed=int(100 * share))
+        if test is None:
+            void += 1
+            continue
+        # the seconds of one run bring more or fewer arrivals than the rate says: compare at what was offered
+        offered = len(np.asarray(test.latencies_s[0])) / test[0].window_s
+        expected = bare + float(fa.static(arch, load_factor=offered)["gateway"]["response_s"])
+        error = expected / test[0].latency_s - 1
+        missed += abs(error) > RESPONSE_BOUND
+        print(
+            f"{share:>6.0%}{offered:>8.1f}/s{1e3 * expected:>9.1f} ms{1e3 * test[0].latency_s:>8.1f} ms{error:>+8.1%}"
+            f"{test[0].little_error:>+11.1%}{'  MISSED' if abs(error) > RESPONSE_BOUND else ''}",
+            flush=True,
+        )
+    test = quiet(addresses["gateway"], seconds / 2, concurrencies=(64,))
+    if test is None:
+        void += 1
+    else:
+        error = limit / test[0].throughput_per_s - 1
+        missed += abs(error) > SATURATION_BOUND
+        print(
+            f"saturation: predicted {limit:.1f}/s, measured {test[0].throughput_per_s:.1f}/s, {error:+.1%}"
+            f"{'  MISSED' if abs(error) > SATURATION_BOUND else ''}"
+        )
+    if missed:
+        return 1
+    return 3 if void else 0
+
+
+def quiet(address: str, seconds: float, **load: Any) -> Any:
+    """Run one step, again where the generator was the bottleneck; None if it was in every attempt."""
+    import fea_arch as fa
+
+    load = {"concurrencies": (), **load}
+    for _ in range(ATTEMPTS):
+        test = fa.load_test(address, duration_s=seconds, warmup_s=2.0, **load)
+        if not test[0].client_limited:
+            return test
+        print(f"  void: the generator was late or busy (99 % within {1e3 * test[0].lag_p99_s:.0f} ms)", flush=True)
+    return None
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 from fea_arch.architecture.measurement import Measurement
 from fea_arch.errors import ModelError
 from fea_arch.probes.commands import SHORT_S, peak_bytes, run_command
+from fea_arch.probes.credentials import secrets_of
 from fea_arch.probes.lifecycle import checked_command, clean_text
 
 __all__ = ["VERSION_ARGUMENTS", "probe_cli"]
@@ -78,7 +79,7 @@ def probe_cli(
         raise ModelError(f"is {samples} after {warmup}", component=name, field="samples", fix="1 or more")
     tool = os.path.basename(parts[0])
     version = list(arguments) if arguments is not None else list(VERSION_ARGUMENTS.get(tool, ("--version",)))
-    secrets = tuple(str(v) for v in (env or {}).values())
+    secrets = secrets_of(parts, env=env)
     started_at, errors, times = time.time(), [], []
     cold, peak, unique, cpu = None, 0.0, None, 0.0
     details: dict[str, Any] = {}

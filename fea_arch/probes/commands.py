@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from fea_arch.probes.credentials import secrets_of
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, Tree, clean_text
 
 __all__ = ["SHORT_S", "Done", "peak_bytes", "run_command"]
@@ -49,7 +50,7 @@ def run_command(
     ModelError
         If it cannot be started.
     """
-    secrets = tuple(str(v) for v in (env or {}).values())
+    secrets = secrets_of(command, env=env)
     program = Program(command, env=env, cwd=cwd, stdin=False, max_processes=max_processes)
     kept, size = bytearray(), 0
     peak: Tree | None = None

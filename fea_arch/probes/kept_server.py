@@ -11,9 +11,10 @@ from typing import Any
 
 from fea_arch.architecture.measurement import Measurement
 from fea_arch.errors import MissingExtraError, ModelError
+from fea_arch.probes.credentials import secrets_of
 from fea_arch.probes.generators import reason
 from fea_arch.probes.lifecycle import Program, clean_text
-from fea_arch.probes.mcp import described_failure, secrets_of
+from fea_arch.probes.mcp import described_failure
 from fea_arch.probes.mcp_session import load_sdk, stdio_session
 from fea_arch.probes.targets import Target
 

@@ -9,21 +9,20 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from fea_arch.architecture.measurement import Measurement
 from fea_arch.errors import FeaArchError, MissingExtraError, ModelError, ProbeError
+from fea_arch.probes.credentials import CREDENTIAL_WORDS, secrets_of
 from fea_arch.probes.generators import reason, run_async
 from fea_arch.probes.lifecycle import MOST_PROCESSES, Program, checked_command, clean_text
 from fea_arch.probes.mcp_session import http_session, load_sdk, stdio_session
 
-__all__ = ["all_tools", "described_failure", "probe_mcp", "quiet_sdk", "refusal", "secrets_of"]
+__all__ = ["all_tools", "described_failure", "probe_mcp", "quiet_sdk", "refusal"]
 
 _MOST_PAGES = 50
 #: Processor time is counted in ticks of 10 ms: with fewer than five the share of one request is noise.
 _LEAST_CPU_S = 0.05
 _MISSING = re.compile(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)\b")
-_CREDENTIAL_WORDS = ("TOKEN", "KEY", "SECRET", "PASSWORD", "CREDENTIAL", "TEAM_ID", "ACCESS", "AUTH")
 
 
 def probe_mcp(
@@ -119,26 +118,6 @@ def probe_mcp(
         started_at=started_at,
         details=found["details"],
     )
-
-
-def secrets_of(command: Sequence[str], url: str, env: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return everything of a configuration that must not be repeated."""
-    found = [str(v) for v in (*env.values(), *headers.values())]
-    found += [v.partition(" ")[2] for v in map(str, headers.values()) if " " in v]  # "Bearer ..." without the word
-    before = ""
-    for part in command:
-        flag, equals, value = part.partition("=")
-        if equals and any(w in flag.upper() for w in _CREDENTIAL_WORDS):
-            found.append(value)
-        if before.startswith("-") and any(w in before.upper() for w in _CREDENTIAL_WORDS):
-            found.append(part)
-        if "://" in part:
-            found.append(urlsplit(part).password or "")
-        before = part
-    if url:
-        parts = urlsplit(url)
-        found += [parts.query, parts.password or "", *(v for _, v in parse_qsl(parts.query))]
-    return tuple(dict.fromkeys(found))
 
 
 class _Limits:
@@ -329,7 +308,7 @@ def described_failure(program: Program, status: int | None, errors: list[str], s
     if program.overgrown:
         return f"started more than {program.max_processes} processes"
     said = program.stderr(secrets)
-    missing = [w for w in dict.fromkeys(_MISSING.findall(said)) if any(c in w for c in _CREDENTIAL_WORDS)]
+    missing = [w for w in dict.fromkeys(_MISSING.findall(said)) if any(c in w for c in CREDENTIAL_WORDS)]
     ended = "" if status is None or status < 0 else f" (exit status {status})"
     if missing:
         return f"missing credentials: {', '.join(missing[:5])}{ended}"

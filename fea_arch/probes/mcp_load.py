@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fea_arch.errors import FeaArchError, ModelError, ProbeError
+from fea_arch.probes.credentials import secrets_of
 from fea_arch.probes.generators import reason
 from fea_arch.probes.lifecycle import Program, checked_command, clean_text
-from fea_arch.probes.mcp import all_tools, described_failure, quiet_sdk, refusal, secrets_of
+from fea_arch.probes.mcp import all_tools, described_failure, quiet_sdk, refusal
 from fea_arch.probes.mcp_session import http_session, load_sdk, stdio_session
 
 __all__ = ["McpTool", "open_tool"]

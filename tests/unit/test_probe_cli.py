@@ -80,6 +80,14 @@ def test_secret_environment_is_blanked_out():
     assert MARKER not in repr(run_command([*python(body), "1"], env={"TOKEN": MARKER}))
 
 
+def test_secrets_among_the_arguments_are_blanked_out():
+    body = "import sys; print(sys.argv[1:], '1.0'); sys.exit(2)"
+    for arguments in ([f"--api-key={MARKER}"], ["--token", MARKER], [f"postgresql://u:{MARKER}@127.0.0.1/x"]):
+        found = probe_cli("t", [*python(body), *arguments], arguments=[], samples=1)
+        assert "***" in found.errors[0]
+        assert MARKER not in repr(found)
+
+
 def test_background_children_do_not_hold_the_probe():
     body = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']); print(1.0)"
     begin = time.perf_counter()

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import builtins
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -79,6 +82,34 @@ def test_secrets_are_sent_but_not_stored(base, server):
     assert MARKER not in repr(dead)
     test = load_test(url, (1,), duration_s=0.2, warmup_s=0, headers={"X-Token": MARKER})
     assert MARKER not in repr(test) + str(test.to_dict())
+
+
+def test_tls_and_its_certificate(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+         str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads, server.seen = True, []
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"https://127.0.0.1:{server.server_address[1]}/x"
+        strict = probe_http("api", url, samples=1, timeout_s=5)
+        assert not strict.ok
+        assert "CERTIFICATE_VERIFY_FAILED" in strict.errors[0]
+        found = probe_http("api", url, samples=3, verify=False)
+        assert found.ok, found.errors
+        assert found.details["tls"] in ("TLSv1.2", "TLSv1.3")
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_bad_arguments(base, monkeypatch):

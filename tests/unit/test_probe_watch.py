@@ -87,6 +87,45 @@ def test_a_killed_server_is_seen_and_restarted(server, tmp_path):
     assert "MCP Servers: 0/1 running" in log
 
 
+HOSTILE = {
+    "hangs later": ("time.sleep(60) if m['method'] == 'ping' else None", "no answer to ping within 0.5 s"),
+    "crashes later": ("os._exit(7) if m['method'] == 'ping' else None", ""),
+    "chatters": ("[print('noise' * 100, flush=True) for _ in range(5000)]", ""),
+    "speaks bytes": ("m['method'] == 'ping' and [os.write(1, bytes(range(256)) * 64) for _ in range(1000)]", ""),
+    "never ends its line": ("m['method'] == 'ping' and [os.write(1, b'x' * 65536) for _ in range(100)]", ""),
+    "leaks its token": ("m['method'] == 'ping' and sys.exit('token ' + os.environ['TOKEN'])", "token ***"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_servers_are_down_and_nothing_of_them_is_left(name, tmp_path):
+    pytest.importorskip("mcp", reason="mcp is not installed")
+    from fea_arch.probes.kept_server import KeptServer
+    from fea_arch.probes.lifecycle import _group
+
+    deed, words = HOSTILE[name]
+    path, secret = tmp_path / "server.py", "zq7-marker-secret-zq7"
+    path.write_text(
+        SERVER.replace("import json, os, sys", "import json, os, sys, time").replace(
+            '    if "id" not in m: continue\n', f'    if "id" not in m: continue\n    {deed}\n'
+        )
+    )
+    target = Target("toy", "mcp", command=(sys.executable, "-u", str(path)), env={"TOKEN": secret})
+    kept = KeptServer(target, start_timeout_s=5, timeout_s=0.5)
+    begin, pids = time.perf_counter(), []
+    start = kept._start
+    kept._start = lambda: (start(), pids.append(kept.pid))[0]
+    found = kept.check()
+    assert not found.ok
+    assert words in found.errors[0]
+    assert found.errors[0].isprintable()
+    assert len(found.errors[0]) <= 400
+    assert secret not in repr(found)
+    assert time.perf_counter() - begin < 10
+    assert [_group(pid) for pid in pids if pid] in ([], [[]])
+    assert kept.pid is None
+
+
 def test_history_survives_a_restart_and_a_kill(tmp_path):
     arch, targets = tools(1)
     path = tmp_path / "history.sqlite"
