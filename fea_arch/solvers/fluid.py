@@ -17,7 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.kernels.erlang import erlang_c
-from fea_arch.solvers.fluid_parameters import largest_numbers, memory_limits, stage_shares, wait_factors, warm_ups
+from fea_arch.solvers.fluid_parameters import (
+    call_levels,
+    largest_numbers,
+    memory_limits,
+    stage_shares,
+    wait_factors,
+    warm_ups,
+)
 from fea_arch.solvers.network import Network
 from fea_arch.solvers.statics import NetworkState
 from fea_arch.solvers.station_tables import StationTables, build_tables
@@ -66,7 +73,9 @@ class Fluid:
         in_edge = np.argsort(target, kind="stable").astype(np.int64)
         self.in_ptr = np.searchsorted(target[in_edge], np.arange(self.n + 1)).astype(np.int64)
         self.in_edge, self.in_source = in_edge, self.source[in_edge]
-        heads = net.order[::-1]
+        self.level = call_levels(net)
+        # callers first; within a level as numbered, so that sweeps pass through memory in order
+        heads = net.order[::-1] if self.level is None else np.argsort(self.level, kind="stable")
         self.order = (heads[:, None] + n0 * np.arange(refine)[None, :]).ravel().astype(np.int64)
         self.calls = np.concatenate([np.ones(inner), self.base.calls[call]])
         self.sync = np.concatenate([~pad_b, net.sync[call]])

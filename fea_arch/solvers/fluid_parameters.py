@@ -9,9 +9,22 @@ from fea_arch.kernels.erlang import erlang_c
 from fea_arch.solvers.network import Network
 from fea_arch.solvers.statics import NetworkState
 
-__all__ = ["largest_numbers", "memory_limits", "stage_shares", "wait_factors", "warm_ups"]
+__all__ = ["call_levels", "largest_numbers", "memory_limits", "stage_shares", "wait_factors", "warm_ups"]
 
 Array = NDArray[np.float64]
+
+
+def call_levels(network: Network) -> NDArray[np.int64] | None:
+    """Longest chain of calls from an entry to each component, (n,) [1]; None where the calls have a cycle."""
+    if (np.diff(network.start) > 1).any() or (network.source == network.target).any():
+        return None
+    level, source, target = np.zeros(network.n, np.int64), network.source, network.target
+    while True:
+        deeper = level.copy()
+        np.maximum.at(deeper, target, level[source] + 1)
+        if np.array_equal(deeper, level):
+            return level
+        level = deeper
 
 
 def memory_limits(network: Network) -> Array:

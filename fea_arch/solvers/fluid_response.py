@@ -55,7 +55,7 @@ def mixed_late_share(mean: Array, variance: Array, detour: tuple[Array, Array, A
     return (1.0 - p) * late + p * slow, (1.0 - p) * below + p * top
 
 
-def late_share(mean: Array, variance: Array, timeout: float) -> tuple[Array, Array]:
+def late_share(mean: Array, variance: Array, timeout: float | Array) -> tuple[Array, Array]:
     """Return ``P(T > t)`` and ``E[min(T, t)]`` of gamma distributions with these moments."""
     from scipy.special import gammaincc
 
@@ -128,6 +128,8 @@ def responses(model: Fluid, history: History) -> Responses:
     start = model.inner
     place = np.argsort(model.call)
     followed = n0 <= FOLLOWED
+    if not followed and model.level is not None:
+        return _by_level(model, mean, variance, good)
     for i in net.order.tolist():
         when = t + own[:, i]
         widest = np.zeros(t.size)
@@ -170,3 +172,37 @@ def responses(model: Fluid, history: History) -> Responses:
             if net.required[e]:
                 good[:, i] *= np.clip((1.0 - lost) * tries, 0.0, 1.0) ** calls
     return Responses(np.minimum(mean, NEVER), np.minimum(variance, NEVER**2), good, (share, more, spread))
+
+
+def _by_level(model: Fluid, mean: Array, variance: Array, good: Array) -> Responses:
+    """Add the calls level by level, all of them at once and at the time of arrival, callees first."""
+    net, none = model.network, np.zeros_like(mean)
+    assert model.level is not None
+    place = model.inner + np.argsort(model.call)
+    calls, scale = model.calls[place], model.weight[place]
+    for level in range(int(model.level.max(initial=0)), -1, -1):
+        e = np.flatnonzero(net.sync & (model.level[net.source] == level))
+        if not e.size:
+            continue
+        who, first = np.unique(net.source[e], return_index=True)  # edges are sorted by source
+        j, c = net.target[e], calls[e]
+        m, v, lost = net.latency[e] + mean[:, j], variance[:, j], 1.0 - good[:, j]
+        timed = np.flatnonzero(np.isfinite(net.timeout[e]))
+        if timed.size:
+            late, below = late_share(m[:, timed], v[:, timed], net.timeout[e[timed]])
+            m[:, timed], v[:, timed] = below, np.minimum(v[:, timed], below * below)
+            lost[:, timed] = 1.0 - (1.0 - late) * (1.0 - lost[:, timed])
+        tries, again = np.ones_like(m), np.flatnonzero(net.retries[e] > 0)
+        if again.size:
+            top, miss = net.retries[e[again]] + 1.0, lost[:, again]
+            many = np.where(miss < 1.0, (1.0 - miss**top) / np.maximum(1.0 - miss, 1e-12), top)
+            budget = net.budget[e[again]]
+            tries[:, again] = np.minimum(many, np.where(np.isfinite(budget), 1.0 + budget, np.inf))
+        once = scale[e] * (tries * m + (tries - 1.0) * net.backoff[e])
+        part = c - np.floor(c)
+        noise = c * scale[e] * tries * v + part * (1.0 - part) * once * once
+        mean[:, who] += np.add.reduceat(c * once, first, axis=1)
+        variance[:, who] += np.add.reduceat(noise, first, axis=1)
+        kept = np.where(net.required[e], np.clip((1.0 - lost) * tries, 0.0, 1.0) ** c, 1.0)
+        good[:, who] *= np.multiply.reduceat(kept, first, axis=1)
+    return Responses(np.minimum(mean, NEVER), np.minimum(variance, NEVER**2), good, (none, none, none))
