@@ -8,8 +8,9 @@ import sys
 import time
 
 import pytest
+from scipy.stats import spearmanr
 from servers import free_port, program
-from shared_data import DATA, data_path
+from shared_data import DATA, data_path, needs_data
 
 from fea_arch.probes import probe_mcp
 from fea_arch.probes.lifecycle import _group
@@ -55,6 +56,26 @@ def test_real_server(name, tmp_path):
         assert found.memory_bytes / 2**20 == pytest.approx(float(row["rss_mib"]), rel=0.3)
         assert 0.1 < found.details["ping_s"] / (float(row["ping_ms"]) / 1e3) < 20
         assert 0.2 < found.cold_start_s / (float(row["initialize_ms"]) / 1e3) < 20
+
+
+@needs_data
+def test_the_ranking_of_servers_is_the_measured_one(tmp_path):
+    with data_path("mcp-servers-measured", "servers.csv").open() as file:
+        some = ("memory", "sequential-thinking", "time", "gibson", "cipher")  # each takes seconds to start
+        rows = {r["server"]: r for r in csv.DictReader(file) if r["server"] in some}
+    starts, memory = {}, {}
+    for name in rows:
+        (first, *rest), _, _ = SERVERS[name]
+        command = [program(first), *(r.format(folder=tmp_path) for r in rest)]
+        env = {"HOME": str(tmp_path), **ENV.get(name, {})}
+        passes = [probe_mcp(name, command, env=env, samples=1, warmup=0, start_timeout_s=60) for _ in range(2)]
+        starts[name] = min(p.cold_start_s for p in passes)
+        memory[name] = passes[0].memory_bytes
+    names = list(rows)
+    known = [float(rows[n]["initialize_ms"]) for n in names]
+    assert spearmanr([starts[n] for n in names], known).statistic > 0.6
+    largest = sorted(names, key=lambda n: float(rows[n]["rss_mib"]))[-2:]
+    assert set(sorted(names, key=lambda n: memory[n])[-2:]) == set(largest)
 
 
 def test_tools_that_are_not_read_only_are_never_called(tmp_path):
