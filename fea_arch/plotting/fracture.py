@@ -42,26 +42,30 @@ def plot_fracture(
     if np.isfinite(result.collapse_factor) and scale > 0:
         ax.axvline(result.collapse_factor * scale, color=colours.cycle[1], linestyle="--", linewidth=1.3,
                    label=f"collapse at {result.collapse_factor:.3g} times the design load")
-    named: list[str] = []
-    seen: set[str] = set()
-    marks: dict[float, list[str]] = {}
+    shown: dict[str, Any] = {}  # each component once, with its break if it breaks
     for event in result.path:
-        if len(named) >= NAMED or event.component in seen or not scale > 0:
-            continue
-        seen.add(event.component)
+        if event.component not in shown or (event.breaks and not shown[event.component].breaks):
+            shown[event.component] = event
+    chosen = sorted(shown.values(), key=lambda e: (not e.breaks, e.load_factor))[:NAMED]
+    named: list[str] = []
+    marks: list[tuple[float, list[str]]] = []
+    for event in sorted(chosen, key=lambda e: e.load_factor) if scale > 0 else ():
         number = str(len(named) + 1)
         named.append(f"{number}  {cut(event.component)}: {event.criterion}, {event.load_factor:.3g}x")
         x = event.load_factor * scale
-        marks.setdefault(round(event.load_factor, 3), []).append(number)
+        if marks and x - marks[-1][0] < 0.02 * offered[-1]:  # too close to be told apart: one label
+            marks[-1][1].append(number)
+        else:
+            marks.append((x, [number]))
         ax.plot(x, float(np.interp(x, offered, served)), "D" if event.breaks else "o", markersize=6, zorder=3,
                 color=colours.cycle[1] if event.breaks else colours.ink)
-    for factor, numbers in marks.items():
-        x = factor * scale
+    for x, numbers in marks:
         ax.annotate(", ".join(numbers), (x, float(np.interp(x, offered, served))), xytext=(7, -3), va="top",
                     textcoords="offset points", fontsize=8.5, color=colours.ink, weight="bold")
     if named:
         ax.text(0.99, 0.02, "\n".join(named), transform=ax.transAxes, ha="right", va="bottom", fontsize=8,
-                color=colours.ink, bbox={"facecolor": colours.paper, "edgecolor": colours.faint, "alpha": 0.85})
+                multialignment="left", color=colours.ink,
+                bbox={"facecolor": colours.paper, "edgecolor": colours.faint, "alpha": 0.85})
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
     ax.legend(fontsize=8, loc="upper left")

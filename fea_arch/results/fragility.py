@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fea_arch.errors import ModelError
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["FragilityResult"]
 
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FragilityResult:
+class FragilityResult(Plottable):
     """Fragility curve.
 
     Attributes
