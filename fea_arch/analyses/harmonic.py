@@ -17,7 +17,7 @@ from fea_arch.errors import ModelError, suggestion
 from fea_arch.meshing.mesh import Mesh
 from fea_arch.results.frequency_response import FrequencyResponse
 from fea_arch.results.harmonic import BurstSpectrum, HarmonicResult
-from fea_arch.solvers.fluid import Fluid
+from fea_arch.solvers.fluid import fluid_model
 from fea_arch.solvers.open_modes import linearise, open_modes
 
 __all__ = ["burst_spectrum", "harmonic"]
@@ -109,7 +109,7 @@ def harmonic(
     if lag not in ("full", "none"):
         raise ModelError(f"is {lag!r}", field="lag", fix="full or none")
     network, base = static_state(arch, load_factor)
-    model = Fluid(network, base)
+    model = fluid_model(network, base)
     linear = linearise(model, base, model.lag if lag == "full" else np.zeros(network.n))
     size, n = linear.operator.shape[0], network.n
     found = open_modes(linear.operator, min(10, size))

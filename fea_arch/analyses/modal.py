@@ -12,7 +12,7 @@ from fea_arch.analyses.operating_point import static_state
 from fea_arch.architecture import Architecture, require_valid
 from fea_arch.errors import ModelError, suggestion
 from fea_arch.results.modal import ModalResult
-from fea_arch.solvers.fluid import Fluid
+from fea_arch.solvers.fluid import fluid_model
 from fea_arch.solvers.network import Network
 from fea_arch.solvers.open_modes import linearise, open_modes
 from fea_arch.solvers.statics import NetworkState
@@ -191,7 +191,7 @@ def _lowest(K: Any, mass: Array, heavy: Any, light: Any, modes: int) -> tuple[Ar
 
 
 def _open(arch: Architecture, network: Network, base: NetworkState, modes: int, factor: float, lag: str) -> ModalResult:
-    model = Fluid(network, base)
+    model = fluid_model(network, base)
     tau = model.lag if lag == "full" else np.zeros(network.n)
     linear = linearise(model, base, tau)
     found = open_modes(linear.operator, min(modes, linear.operator.shape[0]))

@@ -14,7 +14,7 @@ from fea_arch.architecture import Architecture, require_valid
 from fea_arch.architecture.loads import Outage
 from fea_arch.errors import ConvergenceError, ModelError, UnstableLoadError, suggestion
 from fea_arch.results.transient import TransientResult
-from fea_arch.solvers.fluid import Fluid
+from fea_arch.solvers.fluid import Fluid, fluid_model
 from fea_arch.solvers.fluid_march import Change, run_fluid
 from fea_arch.solvers.fluid_record import History
 from fea_arch.solvers.fluid_response import NEVER, mixed_late_share, responses
@@ -139,7 +139,7 @@ def transient(
     knots = _knots(load, marks, duration)
     start = float(knots[1][0]) * factor
     network, base = _base(arch, start, initial)
-    model = Fluid(network, base, int(refine))
+    model = fluid_model(network, base, int(refine))
     if initial == "steady":
         model.at_rest()
     else:

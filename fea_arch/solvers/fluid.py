@@ -10,8 +10,10 @@ birth-death station. :mod:`fea_arch.solvers.fluid_march` steps it through time.
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ from fea_arch.solvers.network import Network
 from fea_arch.solvers.statics import NetworkState
 from fea_arch.solvers.station_tables import StationTables, build_tables
 
-__all__ = ["Fluid"]
+__all__ = ["Fluid", "fluid_model"]
 
 Array = NDArray[np.float64]
 
@@ -221,3 +223,19 @@ class Fluid:
             "spread": response**2, "success": np.ones(self.n), "stretch": np.ones(self.h_first.size - 1),
             "copies": self.copies.copy(),
         }
+
+
+_LATEST: list[tuple[ref[Network], ref[NetworkState], int, Fluid]] = []
+
+
+def fluid_model(network: Network, base: NetworkState, refine: int = 1) -> Fluid:
+    """Return the fluid model around a static state without a state of its own; the latest ones are kept.
+
+    Only ``state`` of the model may be changed: its other arrays are shared between calls.
+    """
+    for known, state, elements, model in _LATEST:
+        if known() is network and state() is base and elements == refine:
+            return copy(model)
+    fresh = Fluid(network, base, refine)
+    _LATEST[:] = [(ref(network), ref(base), refine, fresh), *_LATEST[:3]]
+    return copy(fresh)
