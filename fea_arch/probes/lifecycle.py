@@ -111,7 +111,7 @@ class Program:
         found = shutil.which(parts[0], path=surroundings.get("PATH"))
         if found is None:
             raise ModelError(f"{self.name!r} is not on the PATH", field="command", fix="install it, or give its path")
-        self.max_processes, self.overgrown = max_processes, False
+        self.max_processes, self.overgrown, self._over = max_processes, False, False
         self._tail: deque[bytes] = deque()
         self._tail_size, self.stderr_bytes = 0, 0
         self.started = time.perf_counter()
@@ -152,6 +152,7 @@ class Program:
     def _guard(self) -> None:
         while not self._stop.wait(_GUARD_PERIOD_S):
             if self.process.poll() is not None and not _group(self.pid):
+                self._over = True  # from now on the number may belong to somebody else
                 return
             if len(_group(self.pid)) > self.max_processes:
                 self.overgrown = True
@@ -219,7 +220,8 @@ class Program:
             with suppress(OSError):
                 self.process.stdin.close()
         if not self.overgrown and not self._gone(grace_s):
-            _signal_group(self.pid, signal.SIGTERM)
+            if not self._over:
+                _signal_group(self.pid, signal.SIGTERM)
             self._gone(grace_s)
         self._kill_all()
         self._stop.set()
@@ -238,16 +240,16 @@ class Program:
 
     def _gone(self, within_s: float) -> bool:
         deadline = time.perf_counter() + within_s
-        while time.perf_counter() < deadline:
+        while not self._over and time.perf_counter() < deadline:
             if self.process.poll() is not None and not _group(self.pid):
-                return True
+                self._over = True
             time.sleep(0.01)
-        return False
+        return self._over
 
     def _kill_all(self) -> None:
         # a program that forks as fast as it is killed needs several rounds
         for _ in range(50):
-            if not _group(self.pid):
+            if self._over or not _group(self.pid):
                 break
             _signal_group(self.pid, signal.SIGKILL)
             time.sleep(0.01)
