@@ -273,6 +273,7 @@ def march(
                 i = order[position]
                 lam = ext[i] * factor
                 most = np.inf if lam > 0.0 else 0.0  # requests that can be here at once
+                leaving, patience = 0.0, 0.0  # requests that their caller withdraws, and after how long
                 pools, pooled = 0.0, 0.0  # workers of the callers that have a bounded pool, and what they send
                 own = 0.0  # of those that an arrival meets, the part that its own caller cannot have sent
                 for p in range(in_ptr[i], in_ptr[i + 1]):
@@ -282,6 +283,9 @@ def march(
                         came = flow[j] * edge[e, E_CALLS] * attempts[e] * reach[e]
                         lam += came
                         if came > 0.0:
+                            if cancel[e] and edge[e, E_TIMEOUT] < np.inf:
+                                leaving += came
+                                patience += came * max(edge[e, E_TIMEOUT] - edge[e, E_LATENCY], 0.0)
                             pool = bound[j]
                             if node[j, N_BLOCKING] > 0.0 and law[j] != 1:
                                 pool = min(pool, node[j, N_REPLICAS] * servers[j])
@@ -325,6 +329,10 @@ def march(
                 tail[i] = spread * crowd[i] / (spread * crowd[i] + 1.0 - crowd[i])
                 y = min(x * mu, cap[i])
                 q = max(old[i] + dt * (lam * adm - y), 0.0)
+                if leaving > 0.0:
+                    stay = mu * max(patience / leaving - max(response[i] - wait[i], 0.0), 0.0)
+                    if q > stay:  # who is withdrawn waits no longer
+                        q -= leaving / lam * (q - stay)
                 if places[i] >= 0:
                     room = places[i] * r
                     u = lam * adm / mu
@@ -500,11 +508,11 @@ def march(
                     r, c = node[i, N_REPLICAS], servers[i]
                     w = queue[i] / flow[i]
                     theta = hold[i] / c
-                    u = min(arrive[i] * admitted[i] / max(flow[i], 1e-300) * rho[i], 1.0)
+                    u = arrive[i] * admitted[i] / max(top[i], 1e-300)
                     pw = max(rho[i] ** (math.sqrt(2.0 * (c + 1.0)) - 1.0), 1e-6)
                     w_var = w * w * (2.0 / pw - 1.0)
-                    if u >= 0.999:
-                        w_var = min(w_var, 4.0 * w * theta)
+                    if u > 1.0:  # a backlog that grows: diffusion around its mean (G. F. Newell, 1968)
+                        w_var = min(w_var, (node[i, N_SCV_IN] + hold_scv[i]) * w * theta * u * u / (u - 1.0))
                 wait[i] = w
                 wait_var[i] = w_var
                 alive = 1.0
