@@ -322,6 +322,8 @@ def march(
                 spread = 0.5 * (ca2 + hold_scv[i])
                 others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
                 inside = pools * lam / pooled if pooled > 0.0 else np.inf  # a few calls from elsewhere lift it little
+                if node[i, N_BLOCKING] > 0.0:
+                    inside = min(inside, node[i, N_ROOM] * r)
                 x = _fill(r, spread, expo, inside / r - c, others, dt * mu, old[i] + dt * lam * adm, rho[i])
                 top[i] = mu
                 rho[i] = x
@@ -581,13 +583,19 @@ def march(
 def _hits(
     room: float, busy: float, queue: float, rho: float, tail: float, servers: float, blocking: float
 ) -> Any:
-    """Chance that an arrival finds a replica one short of its memory limit: Poisson in service, geometric in line."""
+    """Chance that an arrival takes a replica over its memory limit: Poisson in service, geometric in line."""
     top = math.floor(room) - 1.0
     if top < 0.0:
         return 1.0
     if blocking > 0.0 and top > servers:
-        x = min(max(tail, 1e-9), 1.0 - 1e-9)
-        return max(rho, 1e-9) ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) * (1.0 - x) * x ** (top - servers)
+        # each kill begins again with nothing: the mean first passage of the line counts, not its stationary tail
+        x = min(max(tail, 1e-9), 1.0 - 1e-6)
+        levels = top - servers + 2.0
+        if levels * -math.log(x) > 500.0:
+            return 0.0
+        up = (((1.0 / x) ** levels - 1.0) / (1.0 - x) - levels) * x / (1.0 - x)
+        busy = min(max(rho, 1e-9) ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) / x, 1.0)
+        return busy / max(up, levels)
     mean = busy + queue
     if mean <= 0.0:
         return 0.0
