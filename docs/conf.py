@@ -27,6 +27,7 @@ root_doc = "index"
 exclude_patterns = ["_build", "jupyter_execute", "_templates", "_ext"]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "fea_arch"
 html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
