@@ -114,7 +114,7 @@ def _probed(
 
         def say(found: Measurement) -> None:
             done.append(found.component)
-            line.say(f"{len(done)}/{len(targets)} {found.component}")
+            line.say(f"{len(done)}/{len(targets)} {found.component}", len(done) / len(targets))
 
         state, found = check_health(arch, targets, score=score if scored else None, on_result=say, **options)
     return arch.measured(found), state, found, notes

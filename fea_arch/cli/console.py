@@ -5,8 +5,12 @@ rich is loaded only where somebody looks: on a terminal. Everywhere else the out
 
 from __future__ import annotations
 
+import math
 import os
+import shutil
 import sys
+import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -45,29 +49,75 @@ def show(blocks: Iterable[Block]) -> None:
 
 
 class _Line:
-    """One line on stderr that is rewritten; silent where stderr is no terminal."""
+    """One line on stderr that is rewritten: what is done, how far it is, how long it has taken; silent elsewhere.
+
+    A thread rewrites it twice a second, so that a long step without news is seen to be alive.
+    """
+
+    #: Seconds before anything is shown, and between two looks at the clock.
+    PATIENCE, PERIOD = 0.5, 0.5
+    BAR = 24
 
     def __init__(self) -> None:
-        self.on = sys.stderr.isatty()
+        self.on = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self.text, self.share = "", math.nan
         self.width = 0
-
-    def say(self, text: str) -> None:
-        """Show what is being done now."""
-        if self.on:
-            sys.stderr.write("\r" + text.ljust(self.width))
-            sys.stderr.flush()
-            self.width = max(self.width, len(text))
+        self.begin = time.monotonic()
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._clock: threading.Thread | None = None
 
     def bar(self, text: str, part: float) -> None:
-        """Show how much of it is done."""
-        full = round(24 * min(max(part, 0.0), 1.0))
-        self.say(f"{text} [{'#' * full}{'.' * (24 - full)}] {part:4.0%}")
+        """Show what is being done now and a bar of the part of it that is done, 0 to 1."""
+        self.say(text, part)
+
+    def say(self, text: str, share: float = math.nan) -> None:
+        """Show what is being done now, and with ``share`` (0 to 1) a bar of how much of it is done."""
+        if not self.on:
+            return
+        self.text, self.share = text, share
+        if self._clock is None:
+            self._clock = threading.Thread(target=self._tick, daemon=True)
+            self._clock.start()
+        elif time.monotonic() - self.begin > self.PATIENCE:
+            self._draw()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(self.PERIOD):
+            self._draw()
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._ended.is_set():
+                return
+            line = f"{drawn_bar(self.share, self.BAR)}{self.text}, {time.monotonic() - self.begin:.0f} s"
+            line = line[: max(shutil.get_terminal_size().columns - 1, 20)]
+            sys.stderr.write("\r" + line.ljust(self.width))
+            sys.stderr.flush()
+            self.width = max(self.width, len(line))
 
     def clear(self) -> None:
         """Remove the line."""
-        if self.on and self.width:
-            sys.stderr.write("\r" + " " * self.width + "\r")
-            sys.stderr.flush()
+        self._ended.set()
+        with self._lock:
+            if self.on and self.width:
+                sys.stderr.write("\r" + " " * self.width + "\r")
+                sys.stderr.flush()
+
+
+def drawn_bar(share: float, width: int) -> str:
+    """Return a bar of ``width`` characters and the percentage; nothing where the share is unknown.
+
+    Examples
+    --------
+    >>> drawn_bar(0.5, 8)
+    '[####----]  50 % '
+    """
+    if math.isnan(share):
+        return ""
+    part = min(max(share, 0.0), 1.0)
+    full = round(part * width)
+    return f"[{'#' * full}{'-' * (width - full)}] {100 * part:3.0f} % "
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def command(
 
         def say(found: Measurement) -> None:
             done.append(found.component)
-            line.say(f"{len(done)}/{len(targets)} {found.component}")
+            line.say(f"{len(done)}/{len(targets)} {found.component}", len(done) / len(targets))
 
         found = fa.measure(
             arch, targets, samples=samples, workers=workers, start_timeout_s=start_timeout, timeout_s=timeout,

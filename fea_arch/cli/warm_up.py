@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
     with progress() as line:
         steps = tasks()
         for number, (name, run) in enumerate(steps, 1):
-            line.say(f"warming up {number}/{len(steps)}: {name}")
+            line.say(f"warming up {number}/{len(steps)}: {name}", (number - 1) / len(steps))
             run()
     compiled, idle = kernels_compiled()
     seconds = time.perf_counter() - started
