@@ -381,7 +381,7 @@ def advance(
             bend = (y1[i] - y0[i]) / theta - dydt[i]
             dydt[i] = (flow[i] - y0[i] - _W * step * (dydt[i] + bend)) / theta
         noise = inflow[i] * admitted[i] + flow[i] * scv[i]
-        spread[i] = (spread[i] + step * noise) / (1.0 + 2.0 * step * turn[i])
+        spread[i] = (spread[i] + step * noise) / (1.0 + 2.0 * step * turn[i] / beta[i])
         work[1, i] = number[i]
         work[2, i] = f0[i]
         work[3, i] = inflow[i] * admitted[i] - flow[i]

@@ -104,8 +104,8 @@ def _advance_phases(i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any, crow
 
 @kernel(work=lambda net, *rest: 5e3 * net[0].size)
 def renew_calls(
-    net: Any, station: Any, calls: Any, state: Any, contract: Any, spread: Any, crush: Any, edge: Any, attempts: Any,
-    response: Any, variance: Any, success: Any, rare: Any, service: Any, matter: Any,
+    net: Any, station: Any, calls: Any, state: Any, contract: Any, spread: Any, scv: Any, crush: Any, edge: Any,
+    attempts: Any, response: Any, variance: Any, success: Any, rare: Any, service: Any, matter: Any,
 ) -> Any:  # fmt: skip
     """Renew everything that a step takes as given.
 
@@ -117,6 +117,8 @@ def renew_calls(
         Target, calls, latency [s], time-out [s], retries, backoff [s], budget, required.
     spread : (n,) float64
         Variance of the numbers inside [req^2].
+    scv : (n,) float64
+        Variability of services [1].
     crush : (n,) float64
         Requests inside at which a component runs out of memory; inf without a limit.
     edge : (3, n_edges) float64
@@ -153,7 +155,8 @@ def renew_calls(
         if y > 1e-12:
             stay = max(number[i] / y, service[i])
         total = min(stay, _STUCK)
-        total_var = min(spread[i] / max(y * y, 1e-12), 1e18)
+        # first come, first served: Var N = y^2 Var R + y R (distributional form of Little's law)
+        total_var = min(max((spread[i] - number[i]) / max(y * y, 1e-12), scv[i] * service[i] * service[i]), 1e18)
         good = admitted[i]
         rare[0, i] = 0.0
         widest = 0.0

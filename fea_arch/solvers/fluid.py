@@ -179,6 +179,7 @@ class Fluid:
             np.concatenate([inner_wait, wait[self.call]]),
             np.concatenate([np.ones(self.inner), (1.0 - base.edge_fail * net.required)[self.call]]),
         )
+        self.state["variance"] = self._rest_variance(base, number)
         self.state["success"][:n0] = base.success
         self.state["spread"][:n0] = np.minimum(base.variance, 1e18)
         if len(base.host_utilisation):
@@ -186,6 +187,20 @@ class Fluid:
                 self.state["stretch"][k] = np.interp(
                     base.host_utilisation[k] * net.arch.hosts[k].cpus, self.h_load[k], self.h_grid[k]
                 )
+
+    def _rest_variance(self, base: NetworkState, number: Array) -> Array:
+        """Variance of the numbers inside at rest: of services and arrivals, over twice the turn-over, (n,) [req^2]."""
+        out = number.copy()
+        if self.refine > 1:
+            return out
+        net, flow = self.network, base.arrivals * base.admitted
+        outside = np.where(net.blocking & (net.law != 1), np.maximum(base.hold - base.service, 0.0), 0.0)
+        at = np.flatnonzero((net.law != 1) & (flow > 0.0) & (self.copies > 0.0))
+        slope = self.tables_of(at).look_up((number[at] + flow[at] * outside[at]) / self.copies[at])[1]
+        turn = slope / (base.service[at] + outside[at] * (1.0 - slope))
+        known = turn > 0.0
+        out[at] = np.where(known, flow[at] * (1.0 + self.scv[at]) / (2.0 * np.where(known, turn, 1.0)), out[at])
+        return out
 
     def empty(self) -> None:
         """Set the state to that of a system without requests."""

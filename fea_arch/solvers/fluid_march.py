@@ -153,8 +153,9 @@ class Marcher:
         """Renew times and tries of the calls; return the largest change and a component out of memory, or -1."""
         s = self.model.state
         moved, broken = renew_calls(
-            self.net, self.station, self.calls, self.state, self.contract, s["variance"], self.model.crush,
-            self.edge, s["attempts"], s["response"], s["spread"], s["success"], self.rare, self.service, self.matter,
+            self.net, self.station, self.calls, self.state, self.contract, s["variance"], self.model.scv,
+            self.model.crush, self.edge, s["attempts"], s["response"], s["spread"], s["success"], self.rare,
+            self.service, self.matter,
         )  # fmt: skip
         return float(moved), int(broken)
 

@@ -104,20 +104,6 @@ def test_reports_on_the_social_network_traces():
     assert "warm-up" in report["vibration_characteristics"]["structural_modes_missing_because"]
 
 
-def test_progress_is_a_bar_on_a_terminal_and_silent_elsewhere(capsys, monkeypatch):
-    import sys
-
-    from fea_arch.cli.console import progress
-
-    with progress() as line:
-        line.bar("outages", 0.5)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    with progress() as line:
-        line.bar("outages", 0.5)
-    assert "outages [############............]  50%" in capsys.readouterr().err
-
-
 def test_rows_of_a_long_run_are_streamed():
     blocks = []
     result = fa.transient(

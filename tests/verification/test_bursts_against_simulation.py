@@ -45,11 +45,13 @@ def compare(arch, load, duration, replications, dt=0.5, events=()):
     return fluid, sim, path[use], sim.in_flight_series[use]
 
 
-@pytest.mark.parametrize(("factor", "bound"), [(3.0, 0.10), (10.0, 0.05)])
-def test_mean_backlog_path_of_a_burst(factor, bound):
-    arch = jackson()
+@pytest.mark.parametrize(
+    ("seed", "factor", "bound"), [(5, 3.0, 0.10), (5, 10.0, 0.05), (8, 3.0, 0.10), (9, 10.0, 0.05)]
+)
+def test_mean_backlog_path_of_a_burst(seed, factor, bound):
+    arch = jackson(seed=seed)
     load = fa.Burst(factor=factor, start_s=20.0, duration_s=20.0)
-    fluid, _, path, sim = compare(arch, load, 120.0, 150)
+    fluid, _, path, sim = compare(arch, load, 120.0, 100)
     total, mean = path.sum(axis=1), sim.sum(axis=1)
     assert np.abs(total - mean).max() < bound * mean.max()
     # each path within 10 % of the largest peak; the station that carries it within 10 % of its own
@@ -117,3 +119,14 @@ def test_a_push_that_the_platform_gets_over():
     assert fluid.peak[i] == pytest.approx(sim.in_flight_series[:, i].max(), rel=0.10)
     assert fluid.in_flight[-1].sum() < 12.0
     assert sim.in_flight_series[-1].sum() < 12.0
+
+
+def test_overload_that_retries_keep_up_is_overestimated():
+    # tries follow the late calls at once in the mean, a time-out later in truth: the backlog comes out too high
+    arch = fa.load_sample("runbook")
+    load = fa.Burst(factor=3.0, start_s=10.0, duration_s=10.0)
+    fluid = fa.transient(arch, load, 100.0, tolerance=1e-2)
+    sim = fa.simulate(arch, 100.0, load=load, series_dt_s=2.0, seed=1, warm_up_s=None)
+    ratio = fluid.in_flight.sum(axis=1).max() / sim.in_flight_series.sum(axis=1).max()
+    assert 1.0 < ratio < 1.5
+    assert fluid.within_objective_share < sim.served_within_objective

@@ -195,3 +195,56 @@ def test_refined_chain_sharpens_the_front():
         exact = 10.0 + 10.0 * gammainc(n, n * np.maximum(times - 1.0, 0.0))   # Erlang-n distribution function
         assert np.abs(out - exact).max() < 0.15
         assert found.peak[0] == pytest.approx(found.rest[0] + 10.0 * (1 - np.exp(-3.0)) if n == 1 else 20.0, rel=0.02)
+
+
+def retrying(tau):
+    return fa.Architecture(
+        name="retry",
+        components=[
+            fa.Component("client", law="delay", blocking=False, service_time_s=1e-3),
+            fa.Component("db", service_time_s=0.1, cold_start_s=tau),
+        ],
+        dependencies=[fa.Dependency("client", "db", timeout_s=1.0, retries=3)],
+        loads=[fa.Load("client", rate_per_s=1.0)],
+    )
+
+
+def test_flutter_and_divergence_are_told_apart():
+    # N' = f a(N) - y, tau y' = g(N) - y: trace = f a' - 1/tau, so a pair crosses the axis where tau = 1 / (f a')
+    rate = 3.465
+    pair = fa.modal(retrying(0.5), 2, rate, coupling="open")
+    feedback = 2.0 * pair.growth_per_s[0] + 1.0 / 0.5
+    assert feedback > 0.0
+    for tau in (1.0, 5.0):
+        same = fa.modal(retrying(tau), 2, rate, coupling="open")
+        assert 2.0 * same.growth_per_s[0] + 1.0 / tau == pytest.approx(feedback, rel=1e-6)
+    before = fa.modal(retrying(0.98 / feedback), 2, rate, coupling="open")
+    beyond = fa.modal(retrying(1.02 / feedback), 2, rate, coupling="open")
+    assert before.stable
+    assert before.instability == ""
+    assert not beyond.stable
+    assert beyond.instability == "flutter"
+    assert beyond.ringing_hz[0] > 0.0
+    # nearer to the fold the pair meets on the real axis: growth without a swing
+    near = fa.modal(retrying(20.0), 2, 6.9, coupling="open")
+    assert near.instability == "divergence"
+    assert near.ringing_hz[0] == 0.0
+    assert near.drivers[0][0] == "db"
+
+
+@pytest.mark.parametrize(("tau", "grows"), [(1.0, False), (20.0, True)])
+def test_a_small_push_grows_where_the_modes_say_so(tau, grows):
+    arch = retrying(tau)
+    modes = fa.modal(arch, 2, 6.0, coupling="open")
+    assert modes.stable is not grows
+    push = fa.Recorded(time_s=[0.0, 1.0, 1.0 + 1e-6, 1.5, 1.5 + 1e-6], factor=[1.0, 1.0, 1.02, 1.02, 1.0])
+    found = fa.transient(arch, push, 31.0, load_factor=6.0, lag="full", tolerance=1e-4)
+    away = np.abs(found.in_flight[:, 1] - found.in_flight[0, 1])
+    early, late = away[(found.time_s > 1.5) & (found.time_s < 8.0)].max(), away[found.time_s > 24.0].max()
+    assert bool(late > 2.0 * early) is grows
+    assert bool(late < 0.5 * early) is not grows
+
+
+def test_a_steady_state_with_retries_stays():
+    still = fa.transient(retrying(0.0), None, 60.0, load_factor=6.0, tolerance=1e-4)
+    np.testing.assert_allclose(still.in_flight, np.broadcast_to(still.rest, still.in_flight.shape), rtol=1e-3)
