@@ -81,6 +81,14 @@ def test_more_servers_never_lower_the_score(seed, which):
     assert value(arch.replaced(c.name, servers=2 * c.servers)) >= value(arch) - 0.3
 
 
+@given(SEEDS, st.integers(0, 8))
+@settings(max_examples=15, deadline=None)
+def test_more_replicas_never_lower_the_score(seed, which):
+    arch = plain(seed)
+    c = arch.components[which % len(arch)]
+    assert value(arch.replaced(c.name, replicas=2 * c.replicas)) >= value(arch) - 0.3
+
+
 #: Situations that a system of moderate load carries: nobody is turned away but by a kill.
 CARRIED = fa.Catalogue.from_dict({
     "version": "carried",
