@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -152,16 +153,29 @@ async def _http_step(
         raise ModelError(
             f"{url[:80]!r} is not an address", field="target", fix="http://..., a callable, or a list of arguments"
         )
-    width = int(setting) if mode == "closed" else most
-    limits = httpx.Limits(max_connections=width, max_keepalive_connections=width)
-    async with httpx.AsyncClient(timeout=timeout_s, limits=limits, headers=request["headers"]) as client:
-        built = {"method": request["method"], "url": url, "content": request["content"]}
+    # one connection for each request in flight: a shared pool of connections hands a waiting request to one that is
+    # busy again, so with many in flight some starve and the target idles
+    limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
+    trusted = ssl.create_default_context() if url.startswith("https://") else False
+    built = {"method": request["method"], "url": url, "content": request["content"]}
+    every: list[Any] = []
+    spare: list[Any] = []
 
-        async def call() -> None:
+    async def call() -> None:
+        if not spare:
+            every.append(
+                httpx.AsyncClient(timeout=timeout_s, limits=limits, headers=request["headers"], verify=trusted)
+            )
+            spare.append(every[-1])
+        client = spare.pop()
+        try:
             answer = await client.request(**built)
-            if answer.status_code >= 400:
-                raise ProbeError(f"status {answer.status_code}")
+        finally:
+            spare.append(client)
+        if answer.status_code >= 400:
+            raise ProbeError(f"status {answer.status_code}")
 
+    try:
         try:
             with suppress(ProbeError):  # an error status is an answer; the step counts it
                 await call()  # the first connection, and whether anybody is there at all
@@ -170,6 +184,9 @@ async def _http_step(
         if mode == "closed":
             return await generators.closed_async(call, int(setting), length_s, timeout_s)
         return await generators.open_async(call, times, timeout_s, most)
+    finally:
+        for client in every:
+            await client.aclose()
 
 
 async def _mcp_step(

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import asyncio
 import builtins
 import shutil
 import ssl
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import SimpleQueue
 
 import pytest
 
@@ -82,6 +85,43 @@ def test_secrets_are_sent_but_not_stored(base, server):
     assert MARKER not in repr(dead)
     test = load_test(url, (1,), duration_s=0.2, warmup_s=0, headers={"X-Token": MARKER})
     assert MARKER not in repr(test) + str(test.to_dict())
+
+
+def test_no_request_starves_with_many_in_flight():
+    # three workers of 10 ms behind an event loop, 64 requests in flight: the generator must keep all three busy
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    ports: SimpleQueue[int] = SimpleQueue()
+    loop = asyncio.new_event_loop()
+
+    async def serve():
+        workers = asyncio.Semaphore(3)
+
+        async def handle(reader, writer):
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while await reader.readuntil(b"\r\n\r\n"):
+                    async with workers:
+                        await asyncio.sleep(0.01)
+                    writer.write(answer)
+            writer.close()
+
+        async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+            ports.put(server.sockets[0].getsockname()[1])
+            await stop.wait()
+        await asyncio.sleep(0.1)  # the connections end with the clients
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{ports.get()}/"
+        few, many = load_test(address, (4, 64), duration_s=1.0, warmup_s=0.5)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        loop.close()
+    assert many.throughput_per_s > 0.85 * few.throughput_per_s
+    assert many.max_s < 2.5 * many.p50_s
+    assert abs(many.little_error) < 0.1
 
 
 def test_tls_and_its_certificate(tmp_path):
