@@ -154,7 +154,9 @@ async def http_session(
 
     maker = streamable_http.httpx2.AsyncClient
     timeout = streamable_http.httpx2.Timeout(longest_s, connect=connect_timeout_s)
-    async with maker(headers=dict(headers), timeout=timeout) as client:
+    # unbounded: where connections are short, a waiting request can be handed to one that is busy again and starve
+    limits = streamable_http.httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+    async with maker(headers=dict(headers), timeout=timeout, limits=limits) as client:
         try:
             await client.head(url)
         except streamable_http.httpx2.HTTPError as error:
