@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -90,6 +92,21 @@ def test_modal_document(shop):
     check_modal(report, ("backpressure", "open"))
     assert report["vibration_characteristics"]["structural_modes_complete"] is True
     assert len(list((shop / "out").glob("modal_analysis_*.json"))) == 1
+
+
+def test_every_field_is_written_up(shop):
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "report_fields.md").read_text(encoding="utf-8")
+    arch = str(shop / "shop.yaml")
+    dynamic, modal = document("dynamic", arch, "--json", "--no-recovery"), document("modal", arch, "--json")
+    named = set(re.findall(r"[a-z_0-9]+", " ".join(re.findall(r"`([^`]+)`", page))))
+    parts = [
+        *(dynamic[k] for k in ("event_propagation", "load_handling", "system_resonance", "wave_propagation")),
+        dynamic["load_handling"]["burst"], dynamic["wave_propagation"]["components"].popitem()[1],
+        modal["vibration_characteristics"],
+        *(modal[k]["open"][0] for k in ("natural_frequencies", "mode_shapes", "damping_analysis")),
+    ]  # fmt: skip
+    for part in parts:
+        assert set(part) - {"mode"} <= named
 
 
 @needs_data
