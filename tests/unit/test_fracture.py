@@ -140,3 +140,14 @@ def test_a_limit_below_the_first_event_says_so():
     assert result.collapse_factor == np.inf and not result.path
     assert "raise max_load_factor" in result.findings[-1]
     assert "nothing gives way" in repr(result)
+
+
+@pytest.mark.parametrize("law", [{"queue_capacity": 2}, {"law": "usl", "usl_sigma": 0.05, "usl_kappa": 0.001}])
+@pytest.mark.parametrize("balancing", ["round_robin", "least_outstanding"])
+def test_replicas_with_tables_of_rates_stay_finite(law, balancing):
+    """Their completion rates are tabulated for one replica; a pool must not read beyond the table."""
+    result = fa.fracture(one(servers=3, replicas=4, balancing=balancing, **law))
+    parts = sum(result.books[k] for k in ("served", "rejected", "timed_out", "lost", "queued"))
+    np.testing.assert_allclose(parts, result.books["offered"], rtol=1e-6)
+    assert np.isfinite(result.served_per_s).all()
+    assert 0 < result.collapse_factor < 4 * 3 / 0.01 / 40.0 * 1.001
