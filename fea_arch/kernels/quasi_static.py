@@ -320,6 +320,9 @@ def march(
                 ca2 = node[i, N_SCV_IN]
                 expo = math.sqrt(2.0 * (c + 1.0))
                 spread = 0.5 * (ca2 + hold_scv[i])
+                if ca2 < 1.0:  # W. Kraemer and M. Langenbach-Belz, 8th International Teletraffic Congress, 1976
+                    load = max(rho[i] if rho[i] > 0.0 else lam * adm / mu, 0.05)
+                    spread *= math.exp(-2.0 * max(1.0 - load, 0.0) * (1.0 - ca2) ** 2 / (6.0 * load * spread))
                 others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
                 inside = pools * lam / pooled if pooled > 0.0 else np.inf  # a few calls from elsewhere lift it little
                 if node[i, N_BLOCKING] > 0.0:
