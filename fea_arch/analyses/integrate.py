@@ -119,7 +119,7 @@ def integrate(
                          fix="an implicit method such as 'newmark'")
     coupled = _coupled(mass, damping, structure.free, driven, first)
     move = _motion(driven, n, coupled, mesh)
-    problem = steps.Problem(structure, mass, damping, _load(f_of_t, n, dt, count), move)
+    problem = steps.Problem(structure, mass, damping, _load(f_of_t, n, dt, count), move, driven=bool(driven))
     u, v = _state(displacement, n, "displacement"), _state(velocity, n, "velocity")
     held = np.setdiff1d(np.arange(n), structure.free)
     start = move(0.0)

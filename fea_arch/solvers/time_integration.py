@@ -49,6 +49,8 @@ class Problem:
         ``t -> (u, v, a)``, each (n_nodes,), zero except at nodes whose motion is prescribed.
     tolerance : float
         Newton stops at this force residual relative to the largest nodal force.
+    driven : bool
+        Whether the motion of any node is prescribed.
     """
 
     structure: Structure
@@ -57,6 +59,7 @@ class Problem:
     load: Callable[[float], Array]
     motion: Callable[[float], tuple[Array, Array, Array]]
     tolerance: float = 1e-11
+    driven: bool = True
 
     def __post_init__(self) -> None:
         free = self.structure.free
@@ -160,6 +163,8 @@ def second_order(
     U[0], V[0], W[0] = start
     if method == "central_difference":
         return _central(problem, dt, steps, U, V, W)
+    if method != "bathe" and problem.structure.linear and not problem.driven:
+        return _linear_newmark(problem, dt, steps, U, V, W, beta, gamma, alpha)
     one = _bathe if method == "bathe" else _newmark
     total = 0
     previous = problem.load(0.0)
@@ -207,6 +212,38 @@ def _newmark(
     u, count = problem.correct(u, (c1, keep * c2, keep), rates, right, t0 + dt)
     kinematics(u)
     return u, v, a, count
+
+
+def _linear_newmark(
+    problem: Problem, dt: float, steps: int, U: Array, V: Array, W: Array, beta: float, gamma: float, alpha: float
+) -> tuple[Array, Array, Array, int]:
+    """Newmark and HHT of a linear structure in predictor form: one product with K and C and one solve per step."""
+    free, keep = problem.structure.free, 1.0 + alpha
+    K, C = problem._K[free][:, free], problem._Cff
+    matrix = (1.0 / (beta * dt * dt)) * problem._Mff + keep * ((gamma / (beta * dt)) * C + K)
+    solve = factor(matrix)
+    damped = C.nnz > 0
+    u, v, a = U[0][free], V[0][free], W[0][free]
+    before = problem.load(0.0)[free]
+    U[1:], V[1:], W[1:] = 0.0, 0.0, 0.0
+    for i in range(1, steps + 1):
+        now = problem.load(i * dt)[free]
+        ahead = u + dt * v
+        ahead += ((0.5 - beta) * dt * dt) * a
+        speed = v + ((1.0 - gamma) * dt) * a
+        right = now - K @ ahead
+        if damped:
+            right -= C @ speed
+        if alpha:
+            right *= keep
+            right -= alpha * (before - C @ v - K @ u)
+        rise = solve(right)  # beta dt^2 times the new acceleration
+        a = rise / (beta * dt * dt)
+        u = ahead + rise
+        v = speed + (gamma * dt) * a
+        U[i, free], V[i, free], W[i, free] = u, v, a
+        before = now
+    return U, V, W, steps
 
 
 def _bathe(
