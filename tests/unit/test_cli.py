@@ -406,7 +406,8 @@ def test_a_reader_that_leaves_is_no_error():
 
 def test_control_c_ends_with_130():
     script = (
-        "import time, fea_arch.cli.options as o, sys\n"
+        "import signal, time, fea_arch.cli.options as o, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs ignore it
         "def load(self):\n    print('up', file=sys.stderr, flush=True); time.sleep(30)\n"
         "o.Input.load = load\nfrom fea_arch.cli import main; main(['check'])"
     )
