@@ -39,8 +39,43 @@ def test_runs_and_shows_pictures(path):
     absent = [m for m in NEEDS.get(path.stem, ()) if importlib.util.find_spec(m) is None]
     if absent:
         pytest.skip(f"not installed: {', '.join(absent)}")
-    notebook = runner().execute(path)
+    run = runner()
+    if run.up_to_date(path, run.EXECUTED):  # executed before with these cells and this library
+        import nbformat
+
+        notebook = nbformat.read(run.EXECUTED / path.name, as_version=4)
+    else:
+        notebook = run.execute(path)
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     asserting = [cell for cell in cells if "assert " in cell.source]
     pictures = [o for cell in cells for o in cell.outputs if "image/png" in o.get("data", {})]
     assert asserting and pictures
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_notebook_is_executed_again_only_after_a_change(tmp_path):
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    run = runner()
+    path, keep = tmp_path / "small.ipynb", tmp_path / "executed"
+    nbformat.write(new_notebook(cells=[new_code_cell("1 + 1")]), path)
+    assert not run.up_to_date(path, keep)
+    run.execute_and_keep(path, keep)
+    assert run.up_to_date(path, keep)
+    executed = nbformat.read(keep / path.name, as_version=4)
+    assert executed.cells[0].outputs[0]["data"]["text/plain"] == "2"
+    assert run.clean(path) == []  # the source holds no output
+    nbformat.write(new_notebook(cells=[new_code_cell("1 + 2")]), path)
+    assert not run.up_to_date(path, keep)
+
+
+def test_a_wrong_number_fails(tmp_path):
+    import nbformat
+    from nbclient.exceptions import CellExecutionError
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    path = tmp_path / "wrong.ipynb"
+    nbformat.write(new_notebook(cells=[new_code_cell("assert 1 == 2")]), path)
+    with pytest.raises(CellExecutionError, match="AssertionError"):
+        runner().execute(path)
