@@ -21,12 +21,12 @@ from scored_architectures import scored_architecture
 import fea_arch as fa
 
 PAGE = Path(__file__).parents[2] / "docs" / "validation" / "score_and_simulation.md"
-NOTE = """The order is right and the mean difference is within the aim; the worst case is not. Where the difference is
-large, the system stands close to where blocking pools fill up or retries take over: there a change of a few per cent in
-a wait decides between a stable and a collapsing system, the event simulation tips over in one replication and not in
-another, and a march of mean queues stays on one side. The largest positive differences are of this kind: retries without
-cancellation that a random burst sets off, which the score does not foresee (`fa.metastability` computes the time to it
-for a single system)."""
+NOTE = """The order is right and the mean difference is within the aim; the worst case is not. Where the difference
+is large, the system stands close to where blocking pools fill up or retries take over: there a change of a few per cent
+in a wait decides between a stable and a collapsing system, the event simulation tips over in one replication and not in
+another, and a march of mean queues stays on one side. The largest positive differences are of this kind: retries
+without cancellation that a random burst sets off, which the score does not foresee (`fa.metastability` computes the
+time to it for a single system)."""
 
 
 def rank(values: Any) -> np.ndarray:
