@@ -248,3 +248,24 @@ def test_a_small_push_grows_where_the_modes_say_so(tau, grows):
 def test_a_steady_state_with_retries_stays():
     still = fa.transient(retrying(0.0), None, 60.0, load_factor=6.0, tolerance=1e-4)
     np.testing.assert_allclose(still.in_flight, np.broadcast_to(still.rest, still.in_flight.shape), rtol=1e-3)
+
+
+def test_call_sensitivity_is_the_derivative_of_the_eigenvalue():
+    from fea_arch.analyses.operating_point import static_state
+    from fea_arch.solvers.fluid import fluid_model
+    from fea_arch.solvers.open_modes import linearise
+
+    arch = fa.load_sample("ring")
+    mode = fa.modal(arch, 1, 0.8, coupling="open", lag="none")
+    assert mode.dependency_drivers
+    network, base = static_state(arch, 0.8)
+    linear = linearise(fluid_model(network, base), base, np.zeros(network.n))
+    operator, flows, spread = (np.asarray(m.toarray()) for m in (linear.operator, linear.flows, linear.spread))
+    for name, change in mode.dependency_drivers:
+        i, j = (arch.index[part] for part in name.split("->"))
+        shifted = []
+        for h in (-1e-4, 1e-4):
+            turned = operator.copy()
+            turned[j] += h * spread[j, i] * flows[i]
+            shifted.append(np.linalg.eigvals(turned).real.max())
+        assert (shifted[1] - shifted[0]) / 2e-4 == pytest.approx(change, rel=1e-5)
