@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import os
+import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,9 +36,11 @@ def execute(path: Path, timeout_s: float = 300.0) -> Any:
     from nbclient import NotebookClient
 
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, timeout=int(timeout_s), kernel_name="python3", resources={
-        "metadata": {"path": str(path.parent)}
-    }).execute()
+    client = NotebookClient(
+        notebook, timeout=int(timeout_s), kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    )
+    # a backend that is set for the shell would keep pictures out of the output
+    client.execute(env={**os.environ, "MPLBACKEND": "module://matplotlib_inline.backend_inline"})
     return notebook
 
 
@@ -52,7 +57,7 @@ def clean(path: Path) -> list[str]:
 @lru_cache(maxsize=1)
 def library_digest() -> str:
     """Return a digest of every file of the library and of the data that notebooks read."""
-    found = hashlib.sha256()
+    found = hashlib.sha256(Path(__file__).read_bytes())
     for folder in (FOLDER.parent / "fea_arch", FOLDER.parent / "tests" / "fixtures"):
         for path in sorted(p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts):
             found.update(str(path.relative_to(FOLDER.parent)).encode() + b"\0" + path.read_bytes())
@@ -89,19 +94,60 @@ def execute_and_keep(path: Path, keep: Path) -> float:
     return time.perf_counter() - begin
 
 
+def execute_missing(books: list[Path], keep: Path, jobs: int, *, force: bool = False) -> list[str]:
+    """Execute what is not up to date, several at a time, each in a process of its own.
+
+    Parameters
+    ----------
+    books : list of Path
+    keep : Path
+        Folder of the executed notebooks.
+    jobs : int
+        Notebooks at the same time.
+    force : bool
+        Execute what is up to date, too.
+
+    Returns
+    -------
+    list of str
+        What failed: the end of its error output.
+    """
+    due = [book for book in books if force or not up_to_date(book, keep)]
+    for book in books:
+        if book not in due:
+            print(f"{book.name}: executed before with these cells and this library", flush=True)
+
+    def one(book: Path) -> str:
+        begin = time.perf_counter()
+        command = [sys.executable, str(FOLDER / "run.py"), "--alone", "--keep", str(keep), str(book)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - begin
+        print(f"{book.name}: {'failed' if done.returncode else 'executed'} in {seconds:.1f} s", flush=True)
+        return f"{book.name}\n{done.stderr[-4000:]}" if done.returncode else ""
+
+    if not due:
+        return []
+    with ThreadPoolExecutor(max(min(jobs, len(due)), 1)) as pool:
+        return [problem for problem in pool.map(one, due) if problem]
+
+
 def main() -> int:
-    """Execute the notebooks named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Execute the notebooks named, or all; return 1 if one fails."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", type=Path)
     parser.add_argument("--keep", type=Path, default=EXECUTED)
     parser.add_argument("--force", action="store_true")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4))
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    for path in [p.resolve() for p in given.names] or sorted(FOLDER.glob("*.ipynb")):
-        if not given.force and up_to_date(path, given.keep):
-            print(f"{path.name}: executed before with these cells and this library", flush=True)
-        else:
-            print(f"{path.name}: {execute_and_keep(path, given.keep):.1f} s", flush=True)
-    return 0
+    books = [p.resolve() for p in given.names] or sorted(FOLDER.glob("*.ipynb"))
+    if given.alone:
+        for book in books:
+            execute_and_keep(book, given.keep)
+        return 0
+    problems = execute_missing(books, given.keep, given.jobs, force=given.force)
+    print("\n".join(problems), file=sys.stderr, end="")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

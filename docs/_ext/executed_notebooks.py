@@ -19,7 +19,9 @@ def runner(folder: Path) -> Any:
 
 def prepare(app: Any, config: Any) -> None:
     """Execute what is missing or out of date, and remove what has no source any more."""
-    from sphinx.util import logging
+    import os
+
+    from sphinx.errors import ExtensionError
 
     folder = Path(app.srcdir).parent / "notebooks"
     run = runner(folder)
@@ -27,10 +29,9 @@ def prepare(app: Any, config: Any) -> None:
     books = sorted(folder.glob("*.ipynb"))
     for stale in set(keep.glob("*.ipynb")) - {keep / book.name for book in books}:
         stale.unlink()
-    for book in books:
-        if not run.up_to_date(book, keep):
-            seconds = run.execute_and_keep(book, keep)
-            logging.getLogger(__name__).info("executed %s in %.1f s", book.name, seconds)
+    problems = run.execute_missing(books, keep, min(os.cpu_count() or 1, 4))
+    if problems:
+        raise ExtensionError("a notebook fails:\n" + "\n".join(problems))
 
 
 def setup(app: Any) -> dict[str, bool]:

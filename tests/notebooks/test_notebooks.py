@@ -70,6 +70,20 @@ def test_a_notebook_is_executed_again_only_after_a_change(tmp_path):
     assert not run.up_to_date(path, keep)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_pictures_are_kept_whatever_backend_the_shell_names(tmp_path, monkeypatch):
+    import nbformat
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    path = tmp_path / "picture.ipynb"
+    code = "import matplotlib.pyplot as plt\nplt.plot([1, 2]);"
+    nbformat.write(new_notebook(cells=[new_code_cell(code)]), path)
+    outputs = runner().execute(path).cells[0].outputs
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
 def test_a_wrong_number_fails(tmp_path):
     import nbformat
     from nbclient.exceptions import CellExecutionError
