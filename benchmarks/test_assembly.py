@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy.sparse import coo_array
 
 import fea_arch as fa
@@ -25,6 +26,20 @@ def best(function, rounds=5):
         answer = function()
         times.append(time.perf_counter() - start)
     return min(times), answer
+
+
+@njit
+def copy(source, target):
+    for i in range(source.size):
+        target[i] = source[i]
+
+
+def bound(mesh, pattern):
+    """Return the time to move what an assembly into CSR must move at least: moduli in, values out [s]."""
+    read = np.zeros(mesh.n_elements + pattern.indices.size)
+    half = read.size // 2
+    copy(read[:half], read[half : 2 * half])
+    return best(lambda: copy(read[:half], read[half : 2 * half]), rounds=15)[0]
 
 
 @pytest.fixture(scope="module", params=[10_000, 1_000_000], ids=["10k", "1M"])
@@ -61,6 +76,7 @@ def test_refill(benchmark, case):
     benchmark(lambda: pattern.values(k, out))
     assert np.abs(out - reference.data).max() <= 1e-10 * np.abs(out).max()
     benchmark.extra_info["times_faster_than_coo_to_csr"] = peer / benchmark.stats.stats.min
+    benchmark.extra_info["times_the_bandwidth_bound"] = benchmark.stats.stats.min / bound(mesh, pattern)
 
 
 def test_diagonal_in_row_order(benchmark, case):
@@ -72,6 +88,5 @@ def test_diagonal_in_row_order(benchmark, case):
     out = np.empty(pattern.n)
     benchmark(lambda: pattern.diagonal_values(ordered, ground, out))
     np.testing.assert_allclose(out, reference.diagonal(), rtol=1e-12)
-    copy, _ = best(lambda: np.copyto(np.empty_like(ordered), ordered))
     benchmark.extra_info["times_faster_than_coo_to_csr"] = peer / benchmark.stats.stats.min
-    benchmark.extra_info["times_a_copy_of_k"] = benchmark.stats.stats.min / copy
+    benchmark.extra_info["times_the_bandwidth_bound"] = benchmark.stats.stats.min / bound(mesh, pattern)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ __all__ = ["Pattern"]
 Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Pattern:
     """Where the entries of ``K`` go; supported (fixed) nodes are eliminated.
 
@@ -139,6 +140,13 @@ class Pattern:
         row = np.repeat(np.arange(self.n), np.diff(self.indptr))
         return np.asarray(self.indices > row)
 
+    @cached_property
+    def _upper(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Row pointer and columns of the strict upper half, packed: what :meth:`diagonal_values` reads."""
+        pointer = np.zeros(self.n + 1, np.int32)
+        np.cumsum(self.indptr[1:] - self.diagonal - 1, out=pointer[1:])
+        return pointer, self.indices[self._above()]
+
     def diagonal_values(self, moduli: Array, ground: Array, out: Array | None = None) -> Array:
         """Return the diagonal of ``K``, (n_free,), from moduli that are already in :attr:`order`.
 
@@ -158,9 +166,8 @@ class Pattern:
         """
         if self._bars is None:
             raise ModelError("the mesh has general rows or parallel bars", field="mesh", fix="use refill")
-        indptr, diagonal, _, _, node = self._bars
         total = np.empty(self.n) if out is None else out
-        kernels.bar_diagonal(indptr, diagonal, self.indices, moduli, node, ground, total)
+        kernels.bar_diagonal(*self._upper, moduli, self._bars[-1], ground, total)
         return total
 
     def refill(self, moduli: ArrayLike) -> csr_array:

@@ -254,24 +254,23 @@ def bar_values(indptr: Any, diagonal: Any, source: Any, ground: Any, ground_node
         data[diagonal[ground_node[g]]] += moduli[ground[g]]
 
 
-@kernel(work=lambda indptr, diagonal, indices, *rest: 4.0 * indices.size)
-def bar_diagonal(
-    indptr: Any, diagonal: Any, indices: Any, moduli: Any, ground_node: Any, ground_moduli: Any, out: Any
-) -> None:
-    """Sum the diagonal of ``K`` from moduli in (lo, hi) order, where the strict upper half is ``-moduli``."""
-    n = diagonal.size
+@kernel(work=lambda pointer, column, *rest: 8.0 * column.size)
+def bar_diagonal(pointer: Any, column: Any, moduli: Any, ground_node: Any, ground_moduli: Any, out: Any) -> None:
+    """Sum the diagonal of ``K`` from moduli in (lo, hi) order, where the strict upper half is ``-moduli``.
+
+    ``pointer`` and ``column`` are the CSR structure of that half.
+    """
+    n = out.size
     for i in range(n):
         out[i] = 0.0
     for g in range(ground_node.size):
         out[ground_node[g]] += ground_moduli[g]
-    s = 0
     for i in range(n):
         total = 0.0
-        for p in range(diagonal[i] + 1, indptr[i + 1]):
+        for s in range(pointer[i], pointer[i + 1]):
             k = moduli[s]
-            s += 1
             total += k
-            out[indices[p]] += k
+            out[column[s]] += k
         out[i] += total
 
 
