@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from fea_arch.report.blocks import Block, Table, shown
-from fea_arch.report.quantities import number_text, share_text, time_text
+from fea_arch.report.quantities import bytes_text, number_text, share_text, time_text
 from fea_arch.report.score import situation_table
+from fea_arch.report.static import conditions
 
 if TYPE_CHECKING:
     from fea_arch.report.comprehensive import Comprehensive
@@ -53,6 +54,7 @@ def _now(found: Comprehensive) -> list[str]:
         out.append("There is no steady state at the design load: the backlog grows until requests are lost.")
     if not math.isnan(found.design_share):
         out.append(f"{share_text(found.design_share)} of the requests are answered in time at the design load.")
+    out += _missed(found)
     health = found.health
     if health.mcp_total or health.cli_total:
         out.append(
@@ -64,6 +66,20 @@ def _now(found: Comprehensive) -> list[str]:
         out += [f"{k}. {shown(step)}" for k, step in enumerate(health.steps, 1)]
     else:
         out.append("No incident.")
+    return out
+
+
+def _missed(found: Comprehensive) -> list[str]:
+    """Return a line for each stated limit that is not kept at the design load."""
+    if found.static is None:
+        return []
+    out = []
+    for c in conditions(found.arch, found.static):
+        if not c.met:
+            show = {"s": time_text, "B": bytes_text}.get(c.unit, number_text)
+            bound = "at most" if c.unit in ("s", "B") or c.name == "failing components" else "at least"
+            where = f" ({shown(c.culprit)})" if c.culprit else ""
+            out.append(f"A limit is not kept: {c.name} is {show(c.value)}{where}, {bound} {show(c.limit)} is wanted.")
     return out
 
 

@@ -114,6 +114,7 @@ def test_the_words_say_what_an_operator_asks(found):
     assert f"{found.score.value:.1f} of 100" in text
     assert "16 of 17 MCP servers run, 19 of 20 command line tools are available." in text
     assert found.limited_by in text
+    assert "A limit is not kept: memory is 2.54 GB, at most 2 GB is wanted." in text
     for finite_element_word in ("stiffness", "node", "element", "residual", "eigen"):
         assert finite_element_word not in text.lower()
     assert any(isinstance(b, Table) for b in explanation(found))
