@@ -32,6 +32,8 @@ COMMANDS: dict[str, str] = {
     "simulate": "Simulate every request and every call.",
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
+    "reinforce": "Find the cheapest changes that reach a target.",
+    "compare": "Compare two architectures and say what got weaker.",
     "report": "Write one page that explains the whole answer.",
     "schema": "Print the JSON Schema of a document.",
     "warm-up": "Compile the kernels once, so that later calls are quick.",

@@ -41,9 +41,10 @@ def _architectures() -> Iterator[Task]:
     yield "static, closed load", lambda: fa.static(closed)
     if find_spec("fea_arch.simulation.driver") is not None or hasattr(import_module("fea_arch.simulation"), "simulate"):
         yield "simulation", lambda: fa.simulate(arch, duration_s=1.0, seed=0)
-    for verb in ("modal", "fracture", "metastability", "contingency", "sensitivity"):
+    for verb in ("modal", "fracture", "metastability", "contingency"):
         if find_spec(f"fea_arch.analyses.{verb}") is not None:
             yield verb, partial(getattr(fa, verb), arch)
+    yield "sensitivity", partial(fa.sensitivity, arch)
 
 
 def _structures() -> Iterator[Task]:

@@ -1,0 +1,86 @@
+"""The margins of an architecture: one number each, with the side on which it is better."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from fea_arch.architecture import Architecture
+from fea_arch.errors import ConvergenceError, UnstableLoadError
+
+__all__ = ["MARGINS", "Margin", "margins"]
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What a margin is.
+
+    Parameters
+    ----------
+    title : str
+    unit : str
+    sign : int
+        1 where more is better, -1 where less is.
+    """
+
+    title: str
+    unit: str
+    sign: int
+
+
+#: Margins that are compared, by name.
+MARGINS: dict[str, Margin] = {
+    "score": Margin("score", "points", 1),
+    "collapse_factor": Margin("collapse factor", "1", 1),
+    "response_s": Margin("mean response", "s", -1),
+    "percentile_s": Margin("response percentile of the objective", "s", -1),
+    "worst_utilisation": Margin("highest utilisation", "1", -1),
+    "single_failure": Margin("served share after the worst single failure", "1", 1),
+    "vulnerable": Margin("can stay down after a push (1: yes)", "1", -1),
+}
+
+
+def margins(
+    arch: Architecture, names: tuple[str, ...] = tuple(MARGINS), *, at_most: float = math.inf
+) -> dict[str, float]:
+    """Return the named margins; a response without an equilibrium is infinite.
+
+    The collapse factor is followed up to ``at_most``; one beyond is infinite.
+    """
+    out: dict[str, float] = {}
+    if "score" in names:
+        from fea_arch.scoring.score import score
+
+        out["score"] = score(arch, samples=0).value
+    if "collapse_factor" in names:
+        from fea_arch.analyses.fracture import fracture
+
+        out["collapse_factor"] = float(fracture(arch, at_most if math.isfinite(at_most) else None).collapse_factor)
+    if {"response_s", "percentile_s", "worst_utilisation"} & set(names):
+        out |= {k: v for k, v in _static(arch).items() if k in names}
+    if "single_failure" in names:
+        from fea_arch.analyses.contingency import contingency
+
+        share = contingency(arch, dependencies=False).served_share
+        out["single_failure"] = float(share.min()) if share.size else 1.0
+    if "vulnerable" in names:
+        from fea_arch.analyses.metastability import metastability
+
+        out["vulnerable"] = float(metastability(arch).vulnerable)
+    return {name: out[name] for name in names}
+
+
+def _static(arch: Architecture) -> dict[str, float]:
+    from fea_arch.analyses.static import static
+
+    try:
+        found = static(arch)
+    except (UnstableLoadError, ConvergenceError):
+        return {"response_s": math.inf, "percentile_s": math.inf, "worst_utilisation": math.inf}
+    return {
+        "response_s": found.mean_response_s,
+        "percentile_s": found.latency_quantile_s(arch.objective.quantile),
+        "worst_utilisation": float(np.max(found.utilisation)),
+    }

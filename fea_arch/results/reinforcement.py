@@ -1,0 +1,121 @@
+"""The result of a reinforcement: steps, their gains, what they cost, and the front of cost against margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from fea_arch.results.base import plain
+
+__all__ = ["ReinforcementResult", "ReinforcementStep"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReinforcementStep:
+    """One change that was kept.
+
+    Parameters
+    ----------
+    change, place, field : str
+    before, after : object
+    cost : float
+    predicted, verified : float
+        Part of the shortfall to the target that the change takes away: expected from an earlier design, and re-solved
+        on this one [1].
+    margins : dict
+        Margins of the target after this step.
+    """
+
+    change: str
+    place: str
+    field: str
+    before: Any
+    after: Any
+    cost: float
+    predicted: float
+    verified: float
+    margins: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ReinforcementResult:
+    """Changes that reach a target, verified by re-solving the changed architecture.
+
+    Attributes
+    ----------
+    architecture : Architecture
+        The changed one; nothing else was changed anywhere.
+    target : dict
+        What was asked for, by margin.
+    reached : bool
+    before, after : dict
+        Margins of the target.
+    steps : tuple of ReinforcementStep
+    cost : float
+    front : tuple of (cost, dict)
+        Designs on the way that no other one beats in cost and shortfall.
+    optimal : bool
+        Whether no cheaper set of these changes reaches the target (proved), or a good one was found by steps.
+    method : str
+    suggestions : tuple of (str, float)
+        Changes of the topology with the share of the offered load that they save when the callee is gone [1].
+    solves : int
+        Architectures that were solved.
+    """
+
+    architecture: Any
+    target: dict[str, float]
+    reached: bool
+    before: dict[str, float]
+    after: dict[str, float]
+    steps: tuple[ReinforcementStep, ...]
+    cost: float
+    front: tuple[tuple[float, dict[str, float]], ...]
+    optimal: bool
+    method: str
+    suggestions: tuple[tuple[str, float], ...] = ()
+    solves: int = 0
+    findings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the whole result as JSON types, without the architecture."""
+        return dict(
+            plain(
+                {
+                    "result": "ReinforcementResult",
+                    "target": self.target,
+                    "reached": self.reached,
+                    "before": self.before,
+                    "after": self.after,
+                    "cost": self.cost,
+                    "optimal": self.optimal,
+                    "method": self.method,
+                    "steps": [step.to_dict() for step in self.steps],
+                    "front": [{"cost": cost, **row} for cost, row in self.front],
+                    "suggestions": [{"change": text, "saved_share": share} for text, share in self.suggestions],
+                    "solves": self.solves,
+                    "findings": list(self.findings),
+                }
+            )
+        )
+
+    def _lines(self) -> list[str]:
+        goal = ", ".join(f"{name} {value:g}" for name, value in self.target.items())
+        state = "reached" if self.reached else "not reached"
+        proof = "cheapest" if self.optimal else "by steps"
+        moved = ", ".join(f"{n} {self.before[n]:.4g} -> {self.after[n]:.4g}" for n in self.target)
+        lines = [f"<ReinforcementResult: {goal} {state} at cost {self.cost:g} ({proof})>", f"  {moved}"]
+        shown = [f"  {s.change} (cost {s.cost:g}, {s.verified:+.1%} of the shortfall)" for s in self.steps]
+        return lines + (shown if len(shown) <= 6 else [*shown[:5], f"  ... and {len(shown) - 5} more changes"])
+
+    def __repr__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _repr_html_(self) -> str:
+        head, *rest = self._lines()
+        return f"<div><b>{escape(head.strip('<>'))}</b>" + "".join(f"<p>{escape(r)}</p>" for r in rest) + "</div>"
