@@ -156,7 +156,8 @@ async def _http_step(
     # one connection for each request in flight: a shared pool of connections hands a waiting request to one that is
     # busy again, so with many in flight some starve and the target idles
     limits = httpx.Limits(max_connections=1, max_keepalive_connections=1)
-    trusted = ssl.create_default_context() if url.startswith("https://") else False
+    # loaded once: every client would load the certificates anew
+    trusted = ssl.create_default_context() if url.startswith("https://") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     built = {"method": request["method"], "url": url, "content": request["content"]}
     every: list[Any] = []
     spare: list[Any] = []

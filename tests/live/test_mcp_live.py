@@ -54,7 +54,8 @@ def test_real_server(name, tmp_path):
         if row is None:
             return
         assert found.memory_bytes / 2**20 == pytest.approx(float(row["rss_mib"]), rel=0.3)
-        assert 0.1 < found.details["ping_s"] / (float(row["ping_ms"]) / 1e3) < 20
+        known = float(row["call_ms"] if calls else row["ping_ms"]) / 1e3
+        assert 0.1 < min(found.latency_s) / known < 20  # the quickest of ten: the machine may be busy with other tests
         assert 0.2 < found.cold_start_s / (float(row["initialize_ms"]) / 1e3) < 20
 
 
