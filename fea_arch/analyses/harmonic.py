@@ -229,7 +229,8 @@ def burst_spectrum(
     factors : array_like
         Heights: multiples of the design load [1].
     window : float
-        Time that is followed after a burst, in multiples of its duration times its height, at least 30 s [1].
+        Time that is followed after a burst, in multiples of its duration times its height, at least 30 s [1]; ten
+        times as long where the burst has not drained by then.
     lag : {"none", "cold", "full"}
         As for :func:`fea_arch.transient`.
     tolerance : float
@@ -260,9 +261,12 @@ def burst_spectrum(
     for a, factor in enumerate(heights.tolist()):
         names = []
         for b, length in enumerate(durations.tolist()):
-            total = length + max(window * length * factor, 30.0)
             load = Burst(factor=factor, start_s=1.0, duration_s=length)
-            result = transient(arch, load, total + 1.0, lag=lag, tolerance=tolerance)
+            after = max(window * length * factor, 30.0)
+            for wider in (1.0, 10.0):  # retries can stretch a drain far beyond the burst
+                result = transient(arch, load, 1.0 + length + wider * after, lag=lag, tolerance=tolerance)
+                if math.isfinite(result.total_drain_time_s):
+                    break
             held = result.in_flight.sum(axis=1)
             peak[a, b] = float(held.max() - held[0])
             drain[a, b] = result.total_drain_time_s
