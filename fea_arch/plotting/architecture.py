@@ -58,7 +58,7 @@ def paper_size(found: View) -> tuple[float, float]:
     """Return width and height of a figure in which every label of a view is legible [inch]."""
     return (
         min(max(PER_CHARACTER * found.layout.width + 0.6, 6.4), 40.0),
-        min(max(PER_ROW * found.layout.height + 1.7, 3.4), 40.0),
+        min(max(PER_ROW * (1.6 if found.aggregated else 1.0) * found.layout.height + 1.7, 3.4), 40.0),
     )
 
 
