@@ -11,8 +11,8 @@ from fea_arch.cli.options import Input, Number, input_options, json_option, load
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
 
-#: Largest number of outages of an analysis of pairs before components alone are paired.
-MANY_PAIRS = 50_000
+#: Cases beyond which only components are taken out, not calls.
+MANY_CASES = 2_000
 
 
 @click.command("nonlinear", short_help="Raise the load to collapse and say what stays down.")
@@ -95,11 +95,15 @@ def analyse(
         metastable = fa.metastability(arch if load_factor == 1.0 else arch.scaled(load_factor))
     except ModelError as error:  # retries without a time-out: the other analyses stand
         reason = str(error)
-    outages = None
+    outages, findings = None, list[str]()
     if order:
         say("outages")
-        pairs = (len(arch) + len(arch.graph.source)) ** 2 // 2
-        outages = fa.contingency(arch, order, load_factor=load_factor, dependencies=order == 1 or pairs <= MANY_PAIRS)
+        parts = len(arch) + len(arch.graph.source)
+        calls = (parts if order == 1 else parts * (parts - 1) // 2) <= MANY_CASES
+        if not calls:
+            findings.append(f"{parts} components and calls are many: only components are taken out")
+        outages = fa.contingency(arch, order, load_factor=load_factor, dependencies=calls)
     return nonlinear_document(
-        arch, fractured, interfaces, metastable, outages, reason=reason, load_factor=load_factor, source=source
-    )
+        arch, fractured, interfaces, metastable, outages, reason=reason, findings=findings, load_factor=load_factor,
+        source=source,
+    )  # fmt: skip

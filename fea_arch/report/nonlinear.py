@@ -43,6 +43,7 @@ def nonlinear_document(
     outages: ContingencyResult | None,
     *,
     reason: str = "",
+    findings: Sequence[str] = (),
     load_factor: float = 1.0,
     source: str = "",
 ) -> dict[str, Any]:
@@ -59,6 +60,8 @@ def nonlinear_document(
         At ``load_factor``; None with the ``reason``.
     outages : ContingencyResult, optional
         At ``load_factor``.
+    findings : sequence of str
+        What a reader should know besides.
 
     Returns
     -------
@@ -84,7 +87,7 @@ def nonlinear_document(
         "constitutive_models": _models(arch),
         "metastability": {"status": "failed", "reason": reason} if metastable is None else _metastability(metastable),
         "contingency": None if outages is None else _contingency(outages),
-        "findings": list(fractured.findings),
+        "findings": [*fractured.findings, *findings],
     }
     return dict(plain(document))
 
@@ -197,10 +200,11 @@ def nonlinear_text(document: dict[str, Any]) -> list[Block]:
         last = number_text(crack["curve"]["load_factor"][-1])
         head = f"{name}: nothing gives way up to {last} times the design load."
     else:
+        kept = share_text(min(crack["residual_capacity"] or 0.0, 1.0))
         head = (
             f"{name} collapses at {number_text(crack['collapse_factor'])} times the design load"
             + (f", governed by {shown(crack['limiting_component'])}" if crack["limiting_component"] else "")
-            + f": {crack['failure']} failure, {share_text(crack['residual_capacity'] or 0.0)} of the capacity is left."
+            + f": {crack['failure']} failure, {kept} of the capacity is left."
         )
     blocks: list[Block] = [head]
     if yielding["elastic_limit_factor"] is not None:
@@ -225,7 +229,8 @@ def nonlinear_text(document: dict[str, Any]) -> list[Block]:
     text = ", ".join(f"{i['kind']} of {shown(i['place'])}" for i in touch[:5]) or "none"
     close = ", ".join(f"{i['kind']} of {shown(i['place'])} ({share_text(i['gap'])} left)" for i in near)
     blocks += ["", f"Constraints that act: {text}." + (f" Nearest: {close}." if close else "")]
-    return [*blocks, *_metastable_text(document["metastability"]), *_outage_text(document["contingency"])]
+    blocks += [*_metastable_text(document["metastability"]), *_outage_text(document["contingency"])]
+    return [*blocks, *(f"Note: {shown(text)}." for text in document["findings"])]
 
 
 def _names(names: Sequence[str]) -> str:

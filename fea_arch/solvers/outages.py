@@ -116,7 +116,8 @@ class OutageSolver:
         blocked, severed = np.zeros(network.n, bool), np.zeros(network.target.size, bool)
         blocked[list(dead)] = True
         severed[list(cut)] = True
-        state = overload(self.model, self.load_factor, blocked, cut=severed, max_sweeps=600)
+        start = None if self.intact.growing else self.intact
+        state = overload(self.model, self.load_factor, blocked, cut=severed, start=start, max_sweeps=600)
         index = state.entries
         weight = state.external[index] * state.entry_share
         mean = float(weight @ state.response[index] / weight.sum()) if weight.sum() > 0 else np.nan

@@ -148,3 +148,11 @@ def test_constraints_that_act():
     assert all(i.gap >= 0 and i.force >= 0 for i in found.values())
     calm = {(i.kind, i.place): i for i in contact(arch, 0.01)}
     assert not any(i.active for i in calm.values() if i.kind in ("rate_limit", "pool"))
+
+
+def test_many_calls_are_left_out_and_it_says_so(tmp_path, monkeypatch, retry):
+    monkeypatch.setattr("fea_arch.cli.nonlinear.MANY_CASES", 2)
+    document = json.loads(Run("nonlinear", retry, "--json").out)
+    assert [row["outage"] for row in document["contingency"]["table"]] == ["web", "db"]
+    assert "only components are taken out" in document["findings"][-1]
+    assert "Note: 3 components and calls are many" in Run("nonlinear", retry).out
