@@ -1,7 +1,7 @@
 """Score against event simulation over random architectures, with simpler scores beside it.
 
-Run ``python benchmarks/validation/score_against_simulation.py [count] [out.json] [--write]``; ``--write`` renews the
-page of the documentation.
+Run ``python benchmarks/validation/score_against_simulation.py [count] [out.json] [--first=SEED] [--write]``;
+``--write`` renews the page of the documentation.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ is large, the system stands close to where blocking pools fill up or retries tak
 in a wait decides between a stable and a collapsing system, the event simulation tips over in one replication and not in
 another, and a march of mean queues stays on one side. The largest positive differences are of this kind: retries
 without cancellation that a random burst sets off, which the score does not foresee (`fa.metastability` computes the
-time to it for a single system)."""
+time to it for a single system).
+
+The model of the score was worked on with these architectures in view. On 24 others (seeds 100 to 123, `24 --first=100`)
+the mean difference is 2.4 points, the worst 13.5, and the rank correlation 0.986."""
 
 
 def rank(values: Any) -> np.ndarray:
@@ -168,7 +171,8 @@ def page(found: dict[str, Any]) -> str:
 def main(arguments: list[str]) -> None:
     """Run and write what is asked."""
     words = [a for a in arguments if not a.startswith("-")]
-    found = run(int(words[0]) if words else 64)
+    first = next((int(a.removeprefix("--first=")) for a in arguments if a.startswith("--first=")), 0)
+    found = run(int(words[0]) if words else 64, first=first)
     if len(words) > 1:
         Path(words[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     if "--write" in arguments:
