@@ -16,6 +16,8 @@ __all__ = ["probe_kafka"]
 
 _MOST_TOPICS = 1000
 _MOST_PARTITIONS = 200
+#: Messages of the burst that shows how many are under way at once.
+_BURST = 64
 
 
 def probe_kafka(
@@ -43,7 +45,7 @@ def probe_kafka(
     timeout_s : float
         Longest time of one request [s].
     round_trip : bool
-        Also produce small messages and wait until they are consumed. This writes to the bus.
+        Also produce small messages, wait until they are consumed, and send a burst of 64. This writes to the bus.
     topic : str, optional
         Topic of the round trip; by default one is created for the probe and deleted afterwards.
     groups : sequence of str
@@ -55,8 +57,10 @@ def probe_kafka(
     -------
     Measurement
         ``latency_s`` is what a sender waits for: acknowledgements if a round trip was asked for, else metadata requests
-        [s]. ``details``: ``round_trip_s`` (produce to consume, every sample), ``metadata_s``, ``topics``,
-        ``partitions``, ``brokers``, ``lag`` by group [messages].
+        [s]. ``details``: ``round_trip_s`` (produce to consume, every sample), ``burst_per_s`` (acknowledged messages
+        of the burst [1/s]), ``metadata_s``, ``topics``, ``partitions``, ``brokers``, ``lag`` by group [messages].
+        ``values["servers"]`` is how many messages the burst had under way on average, by Little's law: what the bus has
+        been seen to serve at once, a lower bound of what it can.
 
     Raises
     ------
@@ -86,6 +90,7 @@ def probe_kafka(
     secrets = tuple(str(v) for k, v in (settings or {}).items() if "password" in k or "secret" in k or "jaas" in k)
     started_at, errors = time.time(), list[str]()
     details: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     asked: list[float] = []
     acks: list[float] = []
     try:
@@ -104,7 +109,11 @@ def probe_kafka(
         details["topics"] = sorted(t for t in meta.topics if not t.startswith("__"))[:_MOST_TOPICS]
         details["partitions"] = sum(len(t.partitions) for t in meta.topics.values())
         if round_trip:
-            acks, details["round_trip_s"] = _round_trips(admin, base, topic, samples, warmup, timeout_s)
+            acks, details["round_trip_s"], details["burst_per_s"] = _round_trips(
+                admin, base, topic, samples, warmup, timeout_s
+            )
+            # a bus has many messages under way at once: how many, by Little's law, is what it has been seen to serve
+            values["servers"] = max(round(details["burst_per_s"] * sum(acks) / len(acks)), 1) if acks else 1
         if groups:
             details["lag"] = {g: _lag(base, g, meta, timeout_s) for g in groups}
     except (KafkaException, TimeoutError, ValueError, TypeError) as error:
@@ -114,13 +123,13 @@ def probe_kafka(
         errors.append(text)
     return Measurement(
         component=name, kind="kafka", ok=bool(asked) and not errors, latency_s=tuple(acks or asked),
-        errors=tuple(errors), started_at=started_at, details=details,
+        errors=tuple(errors), started_at=started_at, details=details, values=values,
     )  # fmt: skip
 
 
 def _round_trips(
     admin: Any, base: dict[str, Any], topic: str | None, samples: int, warmup: int, timeout_s: float
-) -> tuple[list[float], list[float]]:
+) -> tuple[list[float], list[float], float]:
     from confluent_kafka import OFFSET_END, Consumer, Producer, TopicPartition
     from confluent_kafka.admin import NewTopic
 
@@ -161,13 +170,32 @@ def _round_trips(
             if i >= warmup:
                 trips.append(took)
                 acks += acknowledged
+        rate = _burst(producer, target, timeout_s)
     finally:
         consumer.close()
         producer.flush(1.0)
         if own:
             for future in admin.delete_topics([target]).values():
                 future.exception(timeout_s)
-    return acks, trips
+    return acks, trips, rate
+
+
+def _burst(producer: Any, topic: str, timeout_s: float) -> float:
+    """Send messages without waiting for each other's acknowledgement; return the acknowledged ones a second [1/s]."""
+    done: list[float] = []
+
+    def acknowledged(error: Any, _message: Any) -> None:
+        if error is None:
+            done.append(time.perf_counter())
+
+    begin = time.perf_counter()
+    for _ in range(_BURST):
+        producer.produce(topic, uuid.uuid4().bytes, partition=0, on_delivery=acknowledged)
+        producer.poll(0)
+    producer.flush(timeout_s)
+    if not done:
+        raise TimeoutError
+    return len(done) / (done[-1] - begin)
 
 
 def _lag(base: dict[str, Any], group: str, meta: Any, timeout_s: float) -> int:
