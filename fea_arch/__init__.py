@@ -76,6 +76,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "fea_arch.advice.sensitivity": ("sensitivity",),
     "fea_arch.advice.comparison": ("compare",),
     "fea_arch.advice.reinforcement": ("reinforce",),
+    "fea_arch.advice.sweep": ("sweep",),
     "fea_arch.analyses.fragility": ("fragility",),
     "fea_arch.analyses.solve": ("solve",),
     "fea_arch.analyses.eigen": ("eigen",),

@@ -34,6 +34,7 @@ COMMANDS: dict[str, str] = {
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
     "reinforce": "Find the cheapest changes that reach a target.",
     "compare": "Compare two architectures and say what got weaker.",
+    "mcp": "Serve the analyses as read-only MCP tools over stdio.",
     "report": "Write one page that explains the whole answer.",
     "schema": "Print the JSON Schema of a document.",
     "warm-up": "Compile the kernels once, so that later calls are quick.",
