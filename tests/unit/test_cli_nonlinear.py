@@ -6,6 +6,7 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from shared_data import data_path, needs_data
 
 import fea_arch as fa
 from fea_arch.analyses.contact import contact
@@ -156,3 +157,15 @@ def test_many_calls_are_left_out_and_it_says_so(tmp_path, monkeypatch, retry):
     assert [row["outage"] for row in document["contingency"]["table"]] == ["web", "db"]
     assert "only components are taken out" in document["findings"][-1]
     assert "Note: 3 components and calls are many" in Run("nonlinear", retry).out
+
+
+@needs_data
+def test_social_network_traces():
+    """Twenty traces of the DeathStarBench social network: the write path is required, so each outage fails all."""
+    traces = data_path("deathstarbench", "social-network-jaeger-traces.json.gz")
+    document = json.loads(Run("nonlinear", traces, "--json").out)
+    crack = document["fracture_analysis"]
+    assert crack["limiting_component"] == "user-mention-service" and crack["failure"] == "ductile"
+    assert 100.0 < crack["collapse_factor"] < 140.0
+    assert document["contingency"]["outages"] == document["contingency"]["not_ok"] == 23
+    assert not document["metastability"]["vulnerable"]
