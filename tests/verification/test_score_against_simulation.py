@@ -15,25 +15,16 @@ import fea_arch as fa
 COUNT = 10
 
 
-@pytest.fixture(scope="module")
-def pairs():
+@pytest.mark.slow
+def test_the_score_follows_the_simulation():
     found = []
     for seed in range(COUNT):
         arch = scored_architecture(seed, least=5, most=12)
         result = fa.score(arch, check="simulate", samples=0, replications=2)
         found.append((result.value, result.simulated_value))
-    return np.array(found)
-
-
-def test_the_mean_difference_is_small(pairs):
-    assert np.abs(pairs[:, 0] - pairs[:, 1]).mean() <= 3.0
-
-
-def test_the_order_is_that_of_the_simulation(pairs):
+    pairs = np.array(found)
+    gap = np.abs(pairs[:, 0] - pairs[:, 1])
+    assert gap.mean() <= 3.0
+    assert gap.max() <= 8.0
     ranks = np.argsort(np.argsort(pairs, axis=0), axis=0).astype(float)
     assert np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1] >= 0.95
-
-
-def test_few_differences_are_large(pairs):
-    assert np.median(np.abs(pairs[:, 0] - pairs[:, 1])) <= 3.0
-    assert (np.abs(pairs[:, 0] - pairs[:, 1]) > 8.0).mean() <= 0.15
