@@ -27,6 +27,8 @@ DRAWN_BY: dict[str, tuple[str, str]] = {
     "FractureResult": ("fracture", "plot_fracture"),
     "MetastabilityResult": ("metastability", "plot_metastability"),
     "FragilityResult": ("fragility", "plot_fragility"),
+    "ReinforcementResult": ("reinforcement", "plot_reinforcement"),
+    "ComparisonResult": ("comparison", "plot_comparison"),
     "SensitivityResult": ("sensitivity", "plot_sensitivity"),
     "RecoveryResult": ("recovery", "plot_recovery"),
     "Score": ("score", "plot_score"),

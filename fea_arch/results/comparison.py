@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["ComparisonResult"]
 
@@ -18,7 +19,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ComparisonResult:
+class ComparisonResult(Plottable):
     """Two architectures side by side.
 
     Attributes

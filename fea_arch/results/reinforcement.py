@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["ReinforcementResult", "ReinforcementStep"]
 
@@ -43,7 +44,7 @@ class ReinforcementStep:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ReinforcementResult:
+class ReinforcementResult(Plottable):
     """Changes that reach a target, verified by re-solving the changed architecture.
 
     Attributes

@@ -198,6 +198,17 @@ def clashes(ax) -> list[tuple[str, str]]:
     ]
 
 
+def test_advice_is_drawn(shop):
+    margins = ("collapse_factor", "response_s")
+    changed = fa.compare(shop, shop.replaced("database", servers=2), samples=2, margins_of=margins)
+    ax = changed.plot()
+    assert next(t.get_text() for t in ax.get_yticklabels()) == "collapse factor"
+    stronger = fa.reinforce(shop, target={"collapse_factor": 20.0})
+    ax = stronger.plot(theme="dark")
+    assert "reached" in ax.get_title(loc="left")
+    assert len(ax.get_yticks()) == len(stronger.steps)
+
+
 def test_every_entry_of_the_table_is_a_function():
     for module, name in DRAWN_BY.values():
         assert callable(getattr(import_module(f"fea_arch.plotting.{module}"), name))
