@@ -37,7 +37,7 @@ MARGINS: dict[str, Margin] = {
     "response_s": Margin("mean response", "s", -1),
     "percentile_s": Margin("response percentile of the objective", "s", -1),
     "worst_utilisation": Margin("highest utilisation", "1", -1),
-    "single_failure": Margin("served share after the worst single failure", "1", 1),
+    "single_failure": Margin("served share after the worst single failure behind the entries", "1", 1),
     "vulnerable": Margin("can stay down after a push (1: yes)", "1", -1),
 }
 
@@ -63,8 +63,10 @@ def margins(
     if "single_failure" in names:
         from fea_arch.analyses.contingency import contingency
 
-        share = contingency(arch, dependencies=False).served_share
-        out["single_failure"] = float(share.min()) if share.size else 1.0
+        found = contingency(arch, dependencies=False)
+        entries = {load.entry for load in arch.loads}  # without its entry a request is lost by definition
+        left = [s for name, s in zip(found.outages, found.served_share.tolist()) if name not in entries]
+        out["single_failure"] = min(left, default=1.0)
     if "vulnerable" in names:
         from fea_arch.analyses.metastability import metastability
 

@@ -43,8 +43,8 @@ def reinforce(
         Stays as it is.
     target : float or mapping
         A score, or margins to reach: ``score``, ``collapse_factor``, ``single_failure`` (served share after the worst
-        single failure) at least; ``response_s``, ``percentile_s``, ``worst_utilisation`` at most; ``vulnerable: 0``
-        for no metastability.
+        single failure behind the entries) at least; ``response_s``, ``percentile_s``, ``worst_utilisation`` at
+        most; ``vulnerable: 0`` for no metastability.
     costs : mapping, optional
         Cost of one step by kind (``servers``, ``replicas``, ``memory`` per GiB, ``timeout``, ``retry_budget``,
         ``fallback``, ``cache``, ``remove``) or by place and kind (``"orders.servers"``); ``inf`` forbids.
@@ -312,7 +312,9 @@ class _Search:
         if "single_failure" in self.goal:
             from fea_arch.analyses.contingency import contingency
 
-            names += [n for n in contingency(design, dependencies=False).worst(PLACES) if n in design]
+            entries = {load.entry for load in design.loads}
+            found = contingency(design, dependencies=False)
+            names += [n for n in found.worst(len(design)) if n in design and n not in entries][:PLACES]
         return [n for n in dict.fromkeys(names) if n in design]
 
 

@@ -112,11 +112,44 @@ def test_bounds_budgets_and_bad_questions_are_kept():
             fa.reinforce(arch, target, **options)
 
 
-def test_a_fallback_survives_single_failures():
+def test_marginal_allocation_is_optimal_at_equal_costs():
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        steps = [np.sort(rng.uniform(0, 1, 5))[::-1] for _ in range(3)]  # falling gains: convex waits
+        gain = [np.concatenate([[0.0], np.cumsum(s)]) for s in steps]
+        need = 0.7 * sum(float(g[-1]) for g in gain)
+        taken, have = 0, 0.0
+        for best in sorted(np.concatenate(steps), reverse=True):
+            if have >= need:
+                break
+            taken, have = taken + 1, have + best
+        assert sum(choose_levels(gain, [np.arange(6.0)] * 3, need)) == taken
+
+
+def test_fallbacks_survive_single_failures():
     arch = fork()
-    found = fa.reinforce(arch, {"single_failure": 0.0}, kinds=("fallback",))
-    assert found.cost == 0.0
+    found = fa.reinforce(arch, {"single_failure": 0.9}, kinds=("fallback",))
+    assert found.before["single_failure"] == 0.0
+    assert found.reached
+    assert found.cost == 6.0  # one of the two alone gains nothing
+    assert fa.contingency(found.architecture)["a"]["served_share"] == 1.0
+    assert fa.contingency(found.architecture)["b"]["served_share"] == 1.0
     assert any("fallback" in text for text, _ in found.suggestions)
+
+
+def test_metastability_is_removed():
+    arch = fa.Architecture(
+        name="retrying",
+        components=[fa.Component("web", service_time_s=0.001, servers=200, blocking=False),
+                    fa.Component("db", service_time_s=0.1, servers=1, blocking=False)],
+        dependencies=[fa.Dependency("web", "db", timeout_s=1.0, retries=3)],
+        loads=[fa.Load("web", rate_per_s=4.16)],
+    )  # fmt: skip
+    assert fa.metastability(arch).vulnerable
+    found = fa.reinforce(arch, {"vulnerable": 0.0})
+    assert found.reached
+    assert not fa.metastability(found.architecture).vulnerable
+    assert [s.field for s in found.steps] == ["retry_budget"]  # cheaper than a server
 
 
 def test_patches_say_what_changed_and_change_nothing():
