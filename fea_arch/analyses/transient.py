@@ -144,13 +144,6 @@ def transient(
         model.at_rest()
     else:
         model.empty()
-    model.state["lag_kind"] = LAGS[lag]
-    if lag != "none":
-        model.state["lag"][:] = model.lag
-        if lag == "cold":
-            model.state["ceiling"] = np.where(
-                (model.lag > 0.0) & (model.row >= 0), np.maximum(model.state["flow"], 1e-9), np.inf
-            )
     users, think = np.zeros(model.n), np.zeros(model.n)
     for item in closed:
         i = arch.index[item.entry]
@@ -162,6 +155,16 @@ def transient(
         users[i], think[i] = round((item.users or 0) * factor), item.think_time_s
         flow = model.state["flow"][i] if initial == "steady" else 0.0
         model.state["waiting"][i] = flow * model.state["response"][i]
+    if closed and initial == "steady":  # the exact means of a population are not quite those of the fluid: settle
+        longest = float(np.max(think + model.state["response"]))
+        run_fluid(model, 300.0 * longest, (np.zeros(1), np.ones(1)), [], network.external, closed=(users, think))
+    model.state["lag_kind"] = LAGS[lag]
+    if lag != "none":
+        model.state["lag"][:] = model.lag
+        if lag == "cold":
+            model.state["ceiling"] = np.where(
+                (model.lag > 0.0) & (model.row >= 0), np.maximum(model.state["flow"], 1e-9), np.inf
+            )
     times = _times(times_s, duration, model.n)
     history = run_fluid(
         model, duration, (knots[0], knots[1] * factor), [*(m for m in marks if m < duration)], network.external,
@@ -352,7 +355,7 @@ def _below(limit: float, mean: Array, variance: Array, detour: tuple[Array, Arra
 
 def _drain(t: Array, number: Array, rest: Array, peak: Array, last: float) -> tuple[Array, bool]:
     """Return the drain time of each component, and whether all is at rest or falling at the end."""
-    level = rest + np.maximum(0.05 * (peak - rest), 0.01 * np.maximum(rest, 1.0))
+    level = rest + np.maximum(0.05 * (peak - rest), 0.02 * np.maximum(rest, 1.0))
     above = number > level
     drain = np.zeros(rest.size)
     for i in np.flatnonzero(above.any(axis=0)).tolist():

@@ -39,7 +39,8 @@ class TransientResult(ComponentTable):
     rest, peak, peak_time_s : (n,) float64
         In flight at the start, the largest value and when it occurs [req], [s].
     drain_time_s : (n,) float64
-        Time from the end of the disturbance until the in-flight number stays within 5 % of its excess above rest;
+        Time from the end of the disturbance until the in-flight number stays within 5 % of its excess above rest (or
+        2 % of rest);
         0 where it never left, inf where it does not return within the window [s].
     offered, served, rejected, lost, left : (n,) float64
         Books of the whole window: what came, what was served, turned away, lost inside when a component died, and what

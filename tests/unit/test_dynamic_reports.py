@@ -171,3 +171,17 @@ def test_parts_without_connection_and_without_load():
     burst = fa.transient(arch, fa.Burst(factor=10, start_s=1, duration_s=2), 30.0)
     assert burst["alone"]["peak"] == 0.0
     assert burst["a"]["peak"] > 100.0
+
+
+def test_a_population_at_rest_stays_and_comes_back():
+    closed = fa.Architecture(
+        name="closed",
+        components=[fa.Component("web", servers=4, service_time_s=0.01), fa.Component("db", service_time_s=0.02)],
+        dependencies=[fa.Dependency("web", "db")],
+        loads=[fa.Load("web", users=20, think_time_s=0.1)],
+    )
+    still = fa.transient(closed, None, 60.0)
+    np.testing.assert_allclose(still.in_flight, np.broadcast_to(still.rest, still.in_flight.shape), rtol=2e-2)
+    assert still.total_drain_time_s == 0.0
+    found = recovery(closed, 30.0)
+    assert found.all_met
