@@ -151,3 +151,33 @@ def test_replicas_with_tables_of_rates_stay_finite(law, balancing):
     np.testing.assert_allclose(parts, result.books["offered"], rtol=1e-6)
     assert np.isfinite(result.served_per_s).all()
     assert 0 < result.collapse_factor < 4 * 3 / 0.01 / 40.0 * 1.001
+
+
+@pytest.mark.parametrize("factor", [0.7, 3.0])
+def test_interpreted_and_compiled_sweeps_agree(monkeypatch, factor):
+    import fea_arch.solvers.overload as solver
+    from fea_arch.analyses.fracture import open_model
+
+    arch = fa.Architecture(
+        name="mixed",
+        components=[
+            fa.Component("web", servers=6, service_time_s=0.004, rate_limit_per_s=200.0),
+            fa.Component("a", servers=2, service_time_s=0.01, queue_capacity=3, replicas=2),
+            fa.Component("b", service_time_s=0.008, host="box", cpu_s=0.004),
+            fa.Component("c", law="usl", usl_sigma=0.1, usl_kappa=0.01, servers=8, service_time_s=0.02),
+        ],
+        dependencies=[
+            fa.Dependency("web", "a", timeout_s=0.05, retries=2, required=False),
+            fa.Dependency("web", "b", calls=0.7, stage=1), fa.Dependency("web", "c", calls=1.0, stage=1),
+            fa.Dependency("b", "a", mode="async"),
+        ],
+        hosts=[fa.Host("box", cpus=2)],
+        loads=[fa.Load("web", rate_per_s=60.0)],
+    )  # fmt: skip
+    model, _ = open_model(arch)
+    compiled = solver.overload(model, factor)
+    monkeypatch.setattr(solver, "settle", solver.settle.py_func)
+    plain = solver.overload(model, factor)
+    assert plain.sweeps == compiled.sweeps
+    for name in ("arrivals", "response", "outcome", "edge_flow", "per", "stretch"):
+        np.testing.assert_allclose(getattr(plain, name), getattr(compiled, name), rtol=1e-9, atol=1e-12)
