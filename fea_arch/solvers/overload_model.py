@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -57,8 +58,9 @@ def overload_model(network: Network, external: Array | None = None) -> OverloadM
     external : (n,) float64, optional
         Arrivals from outside at load factor 1 [1/s]; default the open loads.
     """
+    network = _writable(network)
     graph = network.arch.graph
-    flow = network.external if external is None else np.ascontiguousarray(external, float)
+    flow = network.external if external is None else np.array(external, float)
     call_edge = np.lexsort((network.edge, network.source)).astype(np.int64)
     if (network.group >= 0).any():  # targets of one balancer side by side
         call_edge = np.lexsort((network.edge, _first_of_group(network), network.source)).astype(np.int64)
@@ -87,6 +89,16 @@ def overload_model(network: Network, external: Array | None = None) -> OverloadM
         fracture_number=room,
         breaker=breaker,
     )
+
+
+def _writable(network: Network) -> Network:
+    """Copy arrays that are read-only: a kernel is compiled once for each combination of the two."""
+    found: dict[str, Any] = {}
+    for field in fields(network):
+        value = getattr(network, field.name)
+        if isinstance(value, np.ndarray) and not (value.flags.writeable and value.flags.c_contiguous):
+            found[field.name] = np.array(value, order="C")
+    return replace(network, **found) if found else network
 
 
 def _first_of_group(network: Network) -> Index:
