@@ -18,7 +18,7 @@ from fea_arch.solvers.adjoint import Adjoint, build_adjoint
 from fea_arch.solvers.gradient import Gradient, build_gradient
 from fea_arch.solvers.limit_load import largest_load_factor
 from fea_arch.solvers.network import Network, build_network
-from fea_arch.solvers.nonlocal_derivatives import sends_inside
+from fea_arch.solvers.nonlocal_derivatives import count_inside, sends_inside
 from fea_arch.solvers.statics import NetworkState, solve_network
 
 __all__ = ["COLLAPSE", "opened", "sensitivity"]
@@ -33,6 +33,8 @@ SMALL = 1e-4
 METHOD = f"central differences of {STEP:.0%}, verified with half the step"
 #: Components that are varied where differences are taken, the busiest ones.
 MOST = 12
+#: Components below bounded pools beyond which the pools are not differentiated one by one.
+MOST_INSIDE = 300
 #: The same where each value is a search for a fold.
 MOST_FOLDS = 3
 #: Relative accuracy of such a search [1].
@@ -84,7 +86,7 @@ def sensitivity(
     fold of retries limits, and for the score (a sum over paths that break and recover), modes and recovery times,
     central differences over the busiest components are taken with two steps; ``spread`` is their largest
     disagreement as a share of the largest effect, and a finding names the parameters beyond 10 %. The same holds for
-    responses where components below a bounded pool send each other work asynchronously.
+    responses where components below a bounded pool send each other work asynchronously, or are more than 300.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def sensitivity(
 
         static(arch, load_factor)  # raises with the largest load factor
     value, mean, variance, quantity = _answer(state, weight, quantile)
-    if sends_inside(network, state.tight):
+    if sends_inside(network, state.tight) or count_inside(network, state.tight) > MOST_INSIDE:
 
         def moved(changed: Architecture) -> float:
             other = build_network(changed)

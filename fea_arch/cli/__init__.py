@@ -32,6 +32,7 @@ COMMANDS: dict[str, str] = {
     "simulate": "Simulate every request and every call.",
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
+    "sensitivity": "Say which parameter moves an answer, and how much.",
     "reinforce": "Find the cheapest changes that reach a target.",
     "compare": "Compare two architectures and say what got weaker.",
     "mcp": "Serve the analyses as read-only MCP tools over stdio.",

@@ -20,7 +20,15 @@ from fea_arch.solvers.network import Array, Network
 from fea_arch.solvers.network_state import NetworkState
 from fea_arch.solvers.pools import pool_waits
 
-__all__ = ["BalancerDerivatives", "PoolDerivatives", "balancer_derivatives", "host_derivatives", "pool_derivatives", "sends_inside"]
+__all__ = [
+    "BalancerDerivatives",
+    "PoolDerivatives",
+    "balancer_derivatives",
+    "count_inside",
+    "host_derivatives",
+    "pool_derivatives",
+    "sends_inside",
+]
 
 #: Relative step of the central differences.
 STEP = 1e-5
@@ -233,6 +241,11 @@ def _below(network: Network, tight: list[int]) -> tuple[list[int], list[int]]:
                 seen.add(j)
                 stack.append(j)
     return sorted(seen), sorted(edges)
+
+
+def count_inside(network: Network, tight: list[int]) -> int:
+    """Return how many components the pools reach by synchronous calls, themselves included."""
+    return len(_below(network, tight)[0])
 
 
 def sends_inside(network: Network, tight: list[int]) -> bool:

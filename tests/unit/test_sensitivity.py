@@ -82,6 +82,24 @@ def test_recovery_time_moves_with_the_load():
     assert result["api"]["by_rate"] == pytest.approx(60 * 0.01 / 0.25, rel=0.1)
 
 
+def test_many_pools_are_left_to_differences_that_agree_with_the_adjoint(monkeypatch):
+    import fea_arch.advice.sensitivity as module
+
+    arch = fa.Architecture(
+        name="pools",
+        components=[fa.Component("web", service_time_s=0.01, servers=3), fa.Component("db", service_time_s=0.02)],
+        dependencies=[fa.Dependency("web", "db", calls=0.7)],
+        loads=[fa.Load("web", rate_per_s=30.0)],
+    )
+    whole = fa.sensitivity(arch, of="web")
+    monkeypatch.setattr(module, "MOST_INSIDE", 0)
+    found = fa.sensitivity(arch, of="web")
+    assert (whole.method, "differences" in found.method) == ("adjoint", True)
+    assert found.by_service_time == pytest.approx(whole.by_service_time, rel=1e-5)
+    assert found.by_calls == pytest.approx(whole.by_calls, rel=1e-5)
+    assert found.influence["web"] == pytest.approx(whole.influence["web"], rel=1e-5)
+
+
 def test_bad_questions_are_answered_with_the_fix():
     arch = one()
     with pytest.raises(fa.ModelError, match="probability"):
@@ -105,3 +123,22 @@ def test_the_result_is_a_table_and_knows_its_calls():
         result.dependency("a->b")
     with pytest.raises(ValueError):
         result.by_rate[0] = 1.0
+
+
+def test_the_command_ranks_and_prints_json(tmp_path, capsys):
+    import json
+
+    from fea_arch.cli import main
+
+    path = tmp_path / "shop.yaml"
+    fa.write(fa.load_sample("shop"), path)
+    for arguments in (["--quantile", "0.95"], ["--json"]):
+        with pytest.raises(SystemExit) as end:
+            main(["sensitivity", str(path), *arguments])
+        assert end.value.code == 0
+        out = capsys.readouterr().out
+        if "--json" in arguments:
+            assert json.loads(out)["method"] == "adjoint"
+        else:
+            assert "p95 of the response" in out
+            assert "load at gateway" in out
