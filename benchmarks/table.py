@@ -104,7 +104,8 @@ def table(record: dict[str, Any]) -> str:
         "## Recorded",
         "",
         f"{record['datetime']}, {machine['processor']}, {machine['cores']} cores, {machine['system']}, {size};",
-        f"best times of one run. {listed}.",
+        "best times of one run, beside other work on the machine: times are upper bounds, and a ratio to something",
+        f"that was measured once may be off by a factor of two. {listed}.",
         "",
     ]
     for file in dict.fromkeys(entry["file"] for entry in record["benchmarks"]):
