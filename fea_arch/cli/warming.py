@@ -45,6 +45,9 @@ def _architectures() -> Iterator[Task]:
         if find_spec(f"fea_arch.analyses.{verb}") is not None:
             yield verb, partial(getattr(fa, verb), arch)
     yield "sensitivity", partial(fa.sensitivity, arch)
+    yield "transient", lambda: fa.transient(arch, fa.Burst(factor=2.0, start_s=0.1, duration_s=0.2), 1.0)
+    yield "harmonic", partial(fa.harmonic, arch)
+    yield "score", partial(fa.score, arch)
 
 
 def _structures() -> Iterator[Task]:

@@ -15,7 +15,7 @@ from fea_arch.report.quantities import number_text, share_text, time_text
 from fea_arch.results.base import plain
 
 if TYPE_CHECKING:
-    from fea_arch.architecture import Architecture
+    from fea_arch.architecture import Architecture, LoadCase
     from fea_arch.results.harmonic import HarmonicResult
     from fea_arch.results.modal import ModalResult
     from fea_arch.results.recovery import RecoveryResult
@@ -98,7 +98,9 @@ def dynamic_document(
         "load_handling": {
             "burst": _transient(burst),
             "events": {str(n): _transient(r) for n, r in batches.items()},
-            "cases": {name: _case(r) for name, r in cases.items()},
+            "cases": {
+                case.name: _load_case(case) | _case(cases[case.name]) for case in arch.load_cases if case.name in cases
+            },
         },
         "system_resonance": {
             **_resonance(modes, harmonic),
@@ -144,6 +146,17 @@ def _transient(result: TransientResult) -> dict[str, Any]:
         "rejected": float(result.rejected.sum()),
         "balance": result.balance,
     }
+
+
+def _load_case(case: LoadCase) -> dict[str, Any]:
+    return {"load_factor": case.factor, "peak_factor": case.peak_factor, "peak_s": case.peak_s}
+
+
+def _case_name(name: str, figures: dict[str, Any]) -> str:
+    if figures["peak_factor"] is None:
+        return f"{name}: {figures['load_factor']:g}x"
+    length = time_text(figures["peak_s"] or 60.0)
+    return f"{name}: {figures['load_factor']:g}x, {length} of {figures['peak_factor']:g}x"
 
 
 def _case(result: TransientResult | UnstableLoadError | ConvergenceError) -> dict[str, Any]:
@@ -234,7 +247,7 @@ def dynamic_text(document: dict[str, Any]) -> list[Block]:
         else [shown(name), "-", "-", "-", shown(r["reason"])[:60]]
         for name, r in (
             *((f"{n} events at once", r) for n, r in document["load_handling"]["events"].items()),
-            *((f"load case {n}", r) for n, r in document["load_handling"]["cases"].items()),
+            *((_case_name(n, r), r) for n, r in document["load_handling"]["cases"].items()),
         )
     ]  # fmt: skip
     blocks += ["", Table(("load", "within objective", "backlog", "drained", "worst"), rows, "Load handling", (1, 2, 3))]
