@@ -86,7 +86,7 @@ def _compare(arch, quantile=None, most=5, seed=0):
     return compared
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**6))
 def test_the_mean_response_agrees_with_differences(seed):
     assume(_compare(differentiable_network(seed), seed=seed) >= 3)
@@ -99,8 +99,8 @@ def test_percentiles_agree_with_differences(seed, quantile):
 
 
 def test_most_parameters_of_most_networks_have_a_derivative_and_are_compared():
-    counts = [_compare(differentiable_network(seed), most=4, seed=seed) for seed in range(22, 28)]
-    assert sum(counts) >= 21  # of 24
+    counts = [_compare(differentiable_network(seed), most=4, seed=seed) for seed in range(22, 26)]
+    assert sum(counts) >= 14  # of 16
 
 
 def test_pools_that_feed_themselves_are_differentiated_by_differences():

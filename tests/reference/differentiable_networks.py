@@ -23,7 +23,7 @@ def differentiable_network(seed: int) -> fa.Architecture:
                 f"c{i}",
                 service_time_s=service,
                 service_scv=float(rng.choice([0.5, 1.0, 1.7])),
-                servers=int(rng.choice([2, 4, 6, 8])),
+                servers=int(rng.choice([1, 2, 3, 4] if pools else [2, 4, 6, 8])),
                 replicas=int(rng.choice([1, 1, 1, 2])) if not pools else 1,
                 blocking=bool(pools and rng.random() < 0.5),
                 cpu_s=0.4 * service if machines and rng.random() < 0.5 else None,
