@@ -33,7 +33,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -325,8 +325,14 @@ def again(session: Session, interval: float, bad: Failures) -> None:
             return float(seen.group(1)) if seen else 0.0
 
         total = until(rounds, 30) or 0.0
+        import psutil
+
+        kept = psutil.Process(process.pid).children(recursive=True)
         os.kill(process.pid, signal.SIGKILL)  # not even a chance to clean up
         process.wait(10)
+        for server in psutil.wait_procs(kept, timeout=3)[1]:  # those that do not end with their input
+            with suppress(psutil.Error):
+                server.kill()
     after = db.execute("SELECT count(*), max(elapsed_s) FROM rounds").fetchone()
     intact = db.execute("PRAGMA integrity_check").fetchone()[0]
     db.close()
