@@ -10,6 +10,7 @@ import numpy as np
 
 from fea_arch.architecture.component import Component
 from fea_arch.architecture.provenance import Provenance
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ __all__ = ["KEY_FIELDS", "Measurement", "overlay"]
 KEY_FIELDS = ("service_time_s", "servers", "memory_bytes", "cold_start_s")
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
+@dataclass(frozen=True, slots=True, repr=False)
+class Measurement(HtmlText):
     """What a probe saw of one component.
 
     Parameters
@@ -63,6 +64,23 @@ class Measurement:
     errors: Sequence[str] = ()
     started_at: float = 0.0
     details: Mapping[str, Any] = field(default_factory=dict)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        rows = []
+        if self.latency_s:
+            middle = sorted(self.latency_s)[len(self.latency_s) // 2]
+            rows.append(("latency", f"median {middle:.4g} s of {len(self.latency_s)} samples"))
+        for name, unit in (("cold_start_s", "s"), ("memory_bytes", "B"), ("unique_bytes", "B"), ("cpu_s", "s")):
+            value = getattr(self, name)
+            if value is not None:
+                rows.append((name, f"{value:.4g} {unit}"))
+        rows += [(str(name), str(value)[:60]) for name, value in list(self.values.items())[:4]]
+        return rows + [("error", str(error)[:100]) for error in self.errors[:3]]
+
+    def __repr__(self) -> str:
+        answered = "answered" if self.ok else "did not answer"
+        lines = [f"<Measurement of {self.component!r} ({self.kind}): {answered}>"]
+        return "\n".join(lines + [f"  {name}: {value}" for name, value in self._rows()])
 
     def fields(self) -> tuple[dict[str, Any], dict[str, Provenance]]:
         """Return measured component fields and their provenance."""

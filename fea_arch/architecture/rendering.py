@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,35 @@ import numpy as np
 if TYPE_CHECKING:
     from fea_arch.architecture.container import Architecture
 
-__all__ = ["Rendered", "html", "text"]
+__all__ = ["HtmlText", "Rendered", "html", "text"]
+
+
+class HtmlText:
+    """Mixin that shows ``repr`` in notebooks: the first line as heading, then the other lines or a table.
+
+    A subclass with a table overrides :meth:`_table`.
+    """
+
+    __slots__ = ()
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        """Return headings and rows, no headings for no table."""
+        return (), ()
+
+    def _repr_html_(self) -> str:
+        head, rows = self._table()
+        first, *lines = repr(self).splitlines()
+        title = f"<b>{escape(first.strip('<>'))}</b>"
+        if not head:
+            return f"<div>{'<br>'.join([title, *(escape(line.strip()) for line in lines)])}</div>"
+        cells = ["".join(f"<td>{escape(_cell(value))}</td>" for value in row) for row in rows]
+        top = "".join(f"<th>{escape(name)}</th>" for name in head)
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<div>{title}<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class Rendered:

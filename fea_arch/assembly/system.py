@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.assembly.pattern import Index, Pattern
 from fea_arch.errors import ModelError
 from fea_arch.laws.base import Array
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["System", "assemble"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class System:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class System(HtmlText):
     """``M u'' + C u' + K u = f`` on the free nodes.
 
     Parameters
@@ -41,6 +42,13 @@ class System:
     f: Array
     free: Index
     pattern: Pattern
+
+    def __repr__(self) -> str:
+        return (
+            f"<System of {self.free.size} free nodes: K with {self.K.nnz} entries>\n"
+            f"  trace K {self.K.trace():.6g}, trace M {self.M.trace():.6g}, trace C {self.C.trace():.6g}, "
+            f"sum of f {self.f.sum():.6g}"
+        )
 
 
 def assemble(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.errors import ModelError
 from fea_arch.laws.base import Array, Law
 from fea_arch.laws.linear import Linear
@@ -48,8 +49,8 @@ class Block:
     law: Law
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Mesh:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Mesh(HtmlText):
     """A meshed structure.
 
     Parameters
@@ -93,6 +94,15 @@ class Mesh:
     ingress: Index = field(default_factory=lambda: np.empty(0, np.int64))
     refine: int = 1
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        laws = ", ".join(f"{block.elements.size} {type(block.law).__name__}" for block in self.blocks[:6])
+        finite = int(np.isfinite(self.strength).sum())
+        return (
+            f"<Mesh: {self.n_nodes} nodes, {self.n_elements} elements, {self.supports.size} supports>\n"
+            f"  laws: {laws}{' ...' if len(self.blocks) > 6 else ''}\n"
+            f"  mass {self.mass.sum():.4g}, {finite} elements can break"
+        )
 
     @property
     def n_elements(self) -> int:

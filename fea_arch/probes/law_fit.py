@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fea_arch.architecture.measurement import Measurement
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.errors import ModelError
 from fea_arch.probes.closed_curves import Array
 
@@ -49,7 +50,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, eq=False)
-class LawFit:
+class LawFit(HtmlText):
     """A law fitted to (concurrency, throughput) points.
 
     Attributes

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.errors import ModelError
 
 __all__ = ["LoadPoint", "LoadTest", "Record", "summarise"]
@@ -76,7 +77,7 @@ class LoadPoint:
 
 
 @dataclass(frozen=True)
-class LoadTest(Sequence[LoadPoint]):
+class LoadTest(HtmlText, Sequence[LoadPoint]):
     """The points of a load test; hand it to :func:`fit_law` as it is."""
 
     target: str
@@ -108,6 +109,13 @@ class LoadTest(Sequence[LoadPoint]):
         except ImportError:
             raise MissingExtraError("pandas", "frames") from None
         return pd.DataFrame([asdict(p) for p in self.points])
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        head = ("load", "in flight", "throughput [1/s]", "mean [s]", "p99 [s]", "errors")
+        rows = [
+            (f"{p.mode} {p.setting:g}", p.concurrency, p.throughput_per_s, p.latency_s, p.p99_s, p.errors) for p in self
+        ]
+        return head, rows
 
     def __repr__(self) -> str:
         rows = [f"<LoadTest of {self.target}: {len(self.points)} points>"]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.results.base import ComponentTable, plain
 from fea_arch.results.plots import Plottable
 
@@ -79,7 +80,7 @@ class HarmonicResult(ComponentTable):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BurstSpectrum(Plottable):
+class BurstSpectrum(HtmlText, Plottable):
     """Peak backlog and drain time over the duration and the height of a burst: the response spectrum of a load.
 
     Attributes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fea_arch.architecture.rendering import HtmlText
 from fea_arch.results.base import plain
 from fea_arch.results.plots import Plottable
 
@@ -16,7 +18,7 @@ __all__ = ["HistoryResult", "ModesResult", "PathResult"]
 Array = NDArray[np.float64]
 
 
-class _Frozen(Plottable):
+class _Frozen(HtmlText, Plottable):
     """Make array fields read-only; give the result as plain types."""
 
     def __post_init__(self) -> None:
@@ -74,6 +76,10 @@ class ModesResult(_Frozen):
     def complete(self) -> bool | None:
         """Whether the Sturm count confirms that no mode was missed; None if it was not computed."""
         return None if self.sturm_count < 0 else self.sturm_count == self.expected_count
+
+    def _table(self) -> tuple[Sequence[str], Sequence[Sequence[object]]]:
+        rows = [(k + 1, float(f), float(r)) for k, (f, r) in enumerate(zip(self.frequencies_hz, self.residuals))]
+        return ("mode", "frequency [Hz]", "residual"), rows[:30]
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{f:.4g}" for f in self.frequencies_hz[:6])
