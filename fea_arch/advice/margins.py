@@ -10,7 +10,7 @@ import numpy as np
 from fea_arch.architecture import Architecture
 from fea_arch.errors import ConvergenceError, UnstableLoadError
 
-__all__ = ["MARGINS", "Margin", "margins"]
+__all__ = ["MARGINS", "Margin", "margins", "push_margin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +68,17 @@ def margins(
         left = [s for name, s in zip(found.outages, found.served_share.tolist()) if name not in entries]
         out["single_failure"] = min(left, default=1.0)
     if "vulnerable" in names:
-        from fea_arch.analyses.metastability import metastability
-
-        out["vulnerable"] = float(metastability(arch).vulnerable)
+        out["vulnerable"] = push_margin(arch)[0]
     return {name: out[name] for name in names}
+
+
+def push_margin(arch: Architecture) -> tuple[float, float]:
+    """Return 1 where a push can keep it down (else 0), and the load below which it recovers, over the design load."""
+    from fea_arch.analyses.metastability import metastability
+
+    found = metastability(arch)
+    recovery = found.recovery_load_per_s / found.design_load_per_s if found.design_load_per_s > 0 else math.inf
+    return float(found.vulnerable), min(recovery, found.recovery_factor, 1.0)
 
 
 def _static(arch: Architecture) -> dict[str, float]:

@@ -116,6 +116,7 @@ def candidates(
         if c.law == "mmc" and c.servers < 100_000:
             step = max(1, c.servers // 8, math.ceil(c.servers * (min(stretch, 2.0) - 1.0)))
             add("servers", name, "servers", c.servers, c.servers + step, step * c.replicas)
+        if c.law != "delay":
             add("replicas", name, "replicas", c.replicas, c.replicas + 1, c.servers)
         if c.memory_limit_bytes is not None and c.memory_per_request_bytes:
             more = 0.25 * c.memory_limit_bytes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from fea_arch.advice.margins import MARGINS, margins
+from fea_arch.advice.margins import MARGINS, margins, push_margin
 from fea_arch.advice.moves import COSTS, Move, candidates, checked_costs
 from fea_arch.advice.separable import cheapest_servers
 from fea_arch.architecture import Architecture, require_valid
@@ -23,6 +23,8 @@ NUMBERS = ("servers", "replicas", "memory", "timeout", "retry_budget")
 PLACES = 5
 #: Share of the shortfall below which a step is no help [1].
 LEAST = 0.01
+#: Accuracy of a memory limit, as a share of what is added [1].
+MEMORY_ACCURACY = 0.02
 
 
 def reinforce(
@@ -98,13 +100,14 @@ def reinforce(
     if exact is None:
         search.climb(most_steps)
         search.prune()
-        method, optimal = "steps by shortfall removed for the cost, each re-solved, then pruned", not search.kept
+        method = "steps by shortfall removed for the cost, each re-solved, then pruned"
+        optimal = search.shortfall <= 0.0 and not search.kept  # nothing had to be done
     return ReinforcementResult(
         architecture=search.design,
         target=goal,
         reached=search.shortfall <= 0.0,
-        before=search.start,
-        after=search.margins,
+        before=_whole(arch, search.start),
+        after=_whole(search.design, search.margins),
         steps=tuple(search.kept),
         cost=search.cost,
         front=search.front(),
@@ -114,6 +117,13 @@ def reinforce(
         solves=search.solves,
         findings=() if search.shortfall <= 0.0 else ("no change of the allowed kinds brings the target nearer",),
     )
+
+
+def _whole(arch: Architecture, found: dict[str, float]) -> dict[str, float]:
+    """Return the margins with the collapse factor itself where the search only looked as far as the target."""
+    if found.get("collapse_factor") != math.inf:
+        return found
+    return found | margins(arch, ("collapse_factor",))
 
 
 def _goal(target: float | Mapping[str, float]) -> dict[str, float]:
@@ -146,36 +156,46 @@ class _Search:
 
     def __post_init__(self) -> None:
         self.design = self.arch
-        self.margins = self.start = self._margins(self.arch)
-        self.shortfall = self._short(self.start)
+        self.margins, self.shortfall = self.start, self.gap = self._solved(self.arch)
         self.visited.append((0.0, self.shortfall, self.start))
 
-    def _margins(self, arch: Architecture) -> dict[str, float]:
+    def _solved(self, arch: Architecture) -> tuple[dict[str, float], float]:
+        """Return the margins of a design and its shortfall."""
         self.solves += 1
-        return margins(arch, tuple(self.goal), at_most=1.02 * self.goal.get("collapse_factor", math.inf))
+        names = tuple(n for n in self.goal if n != "vulnerable")
+        found = margins(arch, names, at_most=1.02 * self.goal.get("collapse_factor", math.inf))
+        short = self._short(found)
+        if "vulnerable" in self.goal:
+            found["vulnerable"], low = push_margin(arch)
+            # yes or no would not tell which change comes nearer: how far the failed state reaches below the load does
+            short += found["vulnerable"] * max(1.0 - low, LEAST) if self.goal["vulnerable"] < 1.0 else 0.0
+        return found, short
 
     def _short(self, found: dict[str, float]) -> float:
-        """Return by how much the target is missed, as a share of each, summed [1]."""
+        """Return by how much the targets are missed, as a share of each, summed [1]."""
         total = 0.0
         for name, want in self.goal.items():
+            if name not in found:
+                continue
             gap = MARGINS[name].sign * (want - found[name])
             if name == "collapse_factor" and found[name] == math.inf:
                 continue
             if not math.isfinite(gap):
                 total += 1e3 if math.isnan(gap) or gap > 0 else 0.0
             elif gap > 0:
-                total += gap / max(abs(want), 1.0 if name == "vulnerable" else 1e-12)
+                total += gap / max(abs(want), 1e-12)
         return total
 
     def take(self, moves: list[Move]) -> None:
         """Apply moves one after the other and keep their verified gains."""
         for move in moves:
-            found = self._margins(after := move.apply(self.design))
-            self._keep(move, after, found, math.nan)
+            found, short = self._solved(after := move.apply(self.design))
+            self._keep(move, after, found, short, math.nan)
 
-    def _keep(self, move: Move, design: Architecture, found: dict[str, float], predicted: float) -> None:
-        short = self._short(found)
-        base = self._short(self.start) or 1.0
+    def _keep(
+        self, move: Move, design: Architecture, found: dict[str, float], short: float, predicted: float
+    ) -> None:
+        base = self.gap or 1.0
         gain = (self.shortfall - short) / base
         self.kept.append(
             ReinforcementStep(
@@ -199,21 +219,21 @@ class _Search:
             moves = [m for m in moves if self.cost + m.cost <= self.budget]
             # expectations of an earlier design order the trials; a step is taken when its fresh gain beats them all
             moves.sort(key=lambda m: -known.get((m.kind, m.place), math.inf) / m.cost)
-            best: tuple[float, Move, Architecture, dict[str, float], float] | None = None
+            best: tuple[float, Move, Architecture, dict[str, float], float, float] | None = None
             for move in moves:
                 expected = known.get((move.kind, move.place), math.nan)
                 if best is not None and not math.isnan(expected) and expected / move.cost <= best[0]:
                     break
                 try:
-                    found = self._margins(after := move.apply(self.design))
+                    found, short = self._solved(after := move.apply(self.design))
                 except FeaArchError:
                     continue
-                gain = self.shortfall - self._short(found)
+                gain = self.shortfall - short
                 known[move.kind, move.place] = gain
                 if gain > least and (best is None or gain / move.cost > best[0]):
-                    best = (gain / move.cost, move, after, found, gain if math.isnan(expected) else expected)
+                    best = (gain / move.cost, move, after, found, short, gain if math.isnan(expected) else expected)
             if best is not None:
-                self._keep(best[1], best[2], best[3], best[4])
+                self._keep(*best[1:])
             elif not self._together(moves):
                 return
             else:
@@ -231,10 +251,10 @@ class _Search:
         try:
             for move in chosen:
                 trial = move.apply(trial)
-            found = self._margins(trial)
+            _, short = self._solved(trial)
         except FeaArchError:
             return False
-        if self._short(found) >= self.shortfall - LEAST * self._short(self.start):
+        if short >= self.shortfall - LEAST * self.gap:
             return False
         self.take(chosen)
         return True
@@ -249,23 +269,24 @@ class _Search:
             if self._reaches(k, None):
                 self.moves[k] = replace(move, after=move.before, cost=0.0)
                 continue
-            if move.kind in ("servers", "replicas"):
+            if move.kind in ("servers", "replicas", "memory"):
+                whole = move.kind != "memory"
                 low, high = move.before, move.after  # low is not enough
-                while high - low > 1:
-                    middle = (low + high) // 2
+                while high - low > (1 if whole else MEMORY_ACCURACY * (high - move.before)):
+                    middle = (low + high) // 2 if whole else 0.5 * (low + high)
                     low, high = (low, middle) if self._reaches(k, middle) else (middle, high)
                 share = (high - move.before) / (move.after - move.before)
                 self.moves[k] = replace(move, after=high, cost=move.cost * share)
         left = [m for m in self.moves if m.cost > 0.0]
         expected = {(s.place, s.field): s.predicted for s in self.kept}
         self.moves, self.kept, self.cost, self.design = [], [], 0.0, self.arch
-        self.margins, self.shortfall = self.start, self._short(self.start)
+        self.margins, self.shortfall = self.start, self.gap
         base = self.shortfall or 1.0
         for move in left:
-            found = self._margins(after := move.apply(self.design))
-            self._keep(move, after, found, expected.get((move.place, move.field), math.nan) * base)
+            found, short = self._solved(after := move.apply(self.design))
+            self._keep(move, after, found, short, expected.get((move.place, move.field), math.nan) * base)
 
-    def _reaches(self, k: int, after: int | None) -> bool:
+    def _reaches(self, k: int, after: float | None) -> bool:
         """Return whether the target is reached with move ``k`` ended at ``after``, or left out."""
         design = self.arch
         for j, move in enumerate(self.moves):
@@ -274,16 +295,17 @@ class _Search:
                 if chosen.after != chosen.before:
                     design = chosen.apply(design)
         try:
-            found = self._margins(design)
+            return self._solved(design)[1] <= 0.0
         except FeaArchError:
             return False
-        short = self._short(found)
-        return short <= 0.0
 
     def _stretch(self) -> float:
-        """Return by how much the collapse factor has to grow [1]."""
+        """Return how many times more the components have to carry, at most [1]."""
         want, now = self.goal.get("collapse_factor"), self.margins.get("collapse_factor", 1.0)
-        return want / now if want is not None and 0.0 < now < want else 1.0
+        stretch = want / now if want is not None and 0.0 < now < want else 1.0
+        if "vulnerable" in self.goal and self.shortfall > 0.0:
+            stretch = max(stretch, 1.0 / max(1.0 - self.shortfall, 0.5))
+        return stretch
 
     def front(self) -> tuple[tuple[float, dict[str, float]], ...]:
         """Return the visited designs that no other one beats in cost and shortfall."""

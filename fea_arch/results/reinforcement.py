@@ -59,9 +59,11 @@ class ReinforcementResult(Plottable):
     steps : tuple of ReinforcementStep
     cost : float
     front : tuple of (cost, dict)
-        Designs on the way that no other one beats in cost and shortfall.
+        Designs on the way that no other one beats in cost and shortfall; a collapse factor beyond the target is inf
+        here and in the steps, where loads are followed no further.
     optimal : bool
-        Whether no cheaper set of these changes reaches the target (proved), or a good one was found by steps.
+        Whether it is proved that no cheaper set of these changes reaches the target; otherwise a good one was found
+        by steps, or none.
     method : str
     suggestions : tuple of (str, float)
         Changes of the topology with the share of the offered load that they save when the callee is gone [1].
