@@ -85,7 +85,7 @@ def choose_levels(gain: list[Array], cost: list[Array], need: float) -> list[int
     Examples
     --------
     >>> import numpy as np
-    >>> choose_levels([np.array([0.0, 2.0, 3.0]), np.array([0.0, 2.5])], [np.arange(3.0), np.array([0.0, 1.0])], 3.0)
+    >>> choose_levels([np.array([0.0, 2.0, 3.0]), np.array([0.0, 2.5])], [np.arange(3.0), np.array([0.0, 1.0])], 4.0)
     [1, 1]
     """
     if math.fsum(float(g.max()) for g in gain) < need:

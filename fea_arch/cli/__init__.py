@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "measure": "Probe what a configuration names and write a measured architecture.",
     "watch": "Probe on a schedule, keep a history, serve metrics, raise events.",
     "sensitivity": "Say which parameter moves an answer, and how much.",
+    "sweep": "Vary one or two parameters and tabulate the answer.",
     "reinforce": "Find the cheapest changes that reach a target.",
     "compare": "Compare two architectures and say what got weaker.",
     "mcp": "Serve the analyses as read-only MCP tools over stdio.",
