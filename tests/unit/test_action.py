@@ -12,8 +12,8 @@ import yaml
 
 import fea_arch as fa
 
-ROOT = Path(fa.__file__).parents[1]
-ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8")) if (ROOT / "action.yml").exists() else None
+PACKAGE = Path(fa.__file__).parents[1]
+ACTION = yaml.safe_load((Path(__file__).resolve().parents[2] / "action.yml").read_text(encoding="utf-8"))
 
 
 def run_steps(folder, **given):
@@ -24,7 +24,7 @@ def run_steps(folder, **given):
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m fea_arch.cli "$@"\n')
     program.chmod(0o755)
     inputs = {name: str(spec.get("default", "")) for name, spec in ACTION["inputs"].items()} | given
-    base = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT),
+    base = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(PACKAGE),
             "GITHUB_STEP_SUMMARY": str(folder / "summary.md")}  # fmt: skip
     codes = {}
     for step in ACTION["runs"]["steps"]:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import fea_arch as fa
 
-ENV = {**os.environ, "PYTHONPATH": str(Path(fa.__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+ENV = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {
+    "PYTHONPATH": str(Path(fa.__file__).parents[1]), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
 
 
 def test_assertions_pass_and_fail_with_reasons(tmp_path):
@@ -28,7 +30,7 @@ def test_thin(fea_arch):
 
 def test_weaker(fea_arch):
     shop = fea_arch.read("shop.yaml")
-    fea_arch.assert_not_weaker(shop, shop.replaced("database", servers=1), samples=1)
+    fea_arch.assert_not_weaker(shop, shop.replaced("database", servers=1), samples=4)
 """
     )
     run = subprocess.run(
