@@ -18,12 +18,12 @@ _NEW = click.Path(dir_okay=False, writable=True)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.option("--junit", type=_NEW, metavar="FILE", help="Write JUnit XML.")
 @click.option("--sarif", type=_NEW, metavar="FILE", help="Write SARIF 2.1.0.")
-@click.option("--samples", type=click.IntRange(0, 1000), default=8, help="Samples of the intervals.  [default: 8]")
+@click.option("--samples", type=click.IntRange(0, 1000), default=8, help="Of the 95 % intervals, or 0.  [default: 8]")
 def command(
     base: str, head: str, *, fail_on_regression: bool, markdown: bool, as_json: bool, junit: str | None,
     sarif: str | None, samples: int,
 ) -> int:  # fmt: skip
-    """Compare BASE with HEAD: what was edited, what it moved, which margins fell by more than their interval.
+    """Compare BASE with HEAD: what was edited, what it moved, which margins fell by more than their 95 % interval.
 
     BASE must exist: a baseline is committed by people and never written by this command.
 

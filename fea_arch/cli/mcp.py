@@ -21,7 +21,8 @@ def command(root: str) -> int:
     Needs the extra mcp: pip install "fea-arch[mcp]".
 
     \b
-    Example of a client configuration:
+    Example, and a client configuration:
+      fea-arch mcp --root /srv/platform
       {"mcpServers": {"fea-arch": {"command": "fea-arch", "args": ["mcp", "--root", "/srv/platform"]}}}
     """
     from fea_arch.cli import FINE
@@ -75,7 +76,7 @@ def build_server(root: str | Path = ".") -> Any:
 
     def compare(base: str, head: str, samples: int = 4) -> dict[str, Any]:
         """Edits between two architecture files and the margins that got worse by more than their interval."""
-        return _guarded(lambda: _compared(load(base), load(head), min(max(samples, 0), 32)))
+        return _guarded(lambda: _compared(load(base), load(head), 0 if samples < 2 else min(samples, 32)))
 
     def explain(path: str | None = None) -> dict[str, Any]:
         """What limits an architecture, what breaks first, and which single changes gain most points."""

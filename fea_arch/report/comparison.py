@@ -15,7 +15,7 @@ def comparison_markdown(found: ComparisonResult) -> str:
     """Return a comparison as a Markdown text for a pull request."""
     verdict = "**weaker**" if found.regressed else "not weaker"
     lines = [f"### Architecture: {_cell(found.head)} is {verdict} than {_cell(found.base)}", ""]
-    lines += ["| margin | before | after | change | interval | |", "|---|---:|---:|---:|---:|---|"]
+    lines += ["| margin | before | after | change | 95 % interval | |", "|---|---:|---:|---:|---:|---|"]
     for k, name in enumerate(found.margins):
         row = found[name]
         unit = "" if row["unit"] == "1" else f" {row['unit']}"

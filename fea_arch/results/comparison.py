@@ -32,9 +32,10 @@ class ComparisonResult(Plottable):
         Names, words and units of the rows below.
     before, after, change : (n_margins,) float64
     low, high : (n_margins,) float64
-        Interval of the change: its range over the samples of what is not known.
+        95 % interval of the change over what is not known (normal approximation with Student's quantile); the change
+        itself without samples.
     verdicts : tuple of str
-        worse, better or same; worse and better only where the interval does not reach the other side.
+        worse, better or same; worse and better only where the whole interval lies on that side.
     """
 
     base: str
@@ -86,7 +87,7 @@ class ComparisonResult(Plottable):
         title = self.titles[self.margins.index(name)]
         return (
             f"{title}: {row['before']:.4g} -> {row['after']:.4g} {row['unit']} "
-            f"({row['change']:+.3g}, from {row['low']:+.3g} to {row['high']:+.3g}): {row['verdict']}"
+            f"({row['change']:+.3g}, 95 %: {row['low']:+.3g} to {row['high']:+.3g}): {row['verdict']}"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
 import fea_arch as fa
+from fea_arch.advice.comparison import _interval
 from fea_arch.cli import main
 from fea_arch.report.comparison import comparison_junit, comparison_markdown, comparison_sarif
 
@@ -101,3 +103,55 @@ def test_bad_questions(base):
         fa.compare(base, base, margins_of=("beauty",))
     with pytest.raises(fa.ModelError, match="samples"):
         fa.compare(base, base, samples=-1)
+    with pytest.raises(fa.ModelError, match="at least 2"):
+        fa.compare(base, base, samples=1)
+
+
+def idle():
+    """Two stations in a row that nothing makes wait: the response is the sum of the service times."""
+    parts = [fa.Component(name, service_time_s=0.01, blocking=False) for name in ("a", "b")]
+    return fa.Architecture(name="idle", components=parts, dependencies=[fa.Dependency("a", "b")],
+                           loads=[fa.Load("a", rate_per_s=1e-9)])  # fmt: skip
+
+
+def test_the_interval_of_a_known_change_covers_95_percent():
+    # r = log((2 f_a + f_b) / (f_a + f_b)) with log-normal factors of 10 %: its distribution is known
+    arch = idle()
+    head = arch.replaced("a", service_time_s=0.02)
+    factors = np.exp(0.1 * np.random.default_rng(1).standard_normal((2, 200_000)))
+    change = 0.02 * ((2 * factors[0] + factors[1]) / factors.sum(axis=0) - 1.0)
+    covered = []
+    for seed in range(40):
+        row = fa.compare(arch, head, samples=5, seed=seed, margins_of=("response_s",))["response_s"]
+        assert row["change"] == pytest.approx(0.01, rel=1e-6)
+        covered.append(np.mean((change >= row["low"]) & (change <= row["high"])))
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.025)
+    wide = fa.compare(arch, head, samples=400, margins_of=("response_s",))["response_s"]
+    assert [wide["low"], wide["high"]] == pytest.approx(np.quantile(change, [0.025, 0.975]), rel=0.02)
+
+
+def test_what_scales_everything_alike_is_known_exactly():
+    arch = idle()
+    head = arch.replaced("a", service_time_s=0.011).replaced("b", service_time_s=0.011)
+    row = fa.compare(arch, head, samples=4, margins_of=("response_s",))["response_s"]
+    assert [row["low"], row["change"], row["high"]] == pytest.approx([0.002] * 3, rel=1e-6)
+    assert row["verdict"] == "worse"
+
+
+def test_intervals_of_shares_are_those_of_differences():
+    rng, hits = np.random.default_rng(2), 0
+    for _ in range(2000):
+        drawn = rng.normal(-0.1, 0.05, 9)  # eight samples and the truth
+        change, low, high = _interval(np.zeros(9), np.concatenate([[-0.1], drawn[:8]]))
+        assert change == -0.1
+        hits += low <= drawn[8] <= high
+    assert hits / 2000 == pytest.approx(0.95, abs=0.015)
+
+
+def test_a_sample_that_does_not_stand_makes_the_interval_a_range():
+    assert _interval(np.array([1.0, 1.0, 1.1]), np.array([2.0, np.inf, 2.2])) == (1.0, 1.0, np.inf)
+    assert _interval(np.full(3, np.inf), np.full(3, np.inf)) == (0.0, 0.0, 0.0)
+    arch = idle().scaled(0.99e11)  # 99 % used: some draws are beyond it
+    found = fa.compare(arch, arch.replaced("b", servers=2), samples=6, margins_of=("response_s",))
+    assert found["response_s"]["verdict"] == "better"
+    assert found["response_s"]["low"] == -np.inf
