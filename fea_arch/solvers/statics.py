@@ -265,7 +265,8 @@ def _pool(network: Network, state: NetworkState, admit_limit: Array, unstable: i
     )
     if found.limiting >= 0:
         return found.limiting, cycle
-    state.wait_fixed[:] = np.where(np.isnan(found.wait), state.wait_shared, found.wait)
+    # the targets of a balancer share a queue, whatever their pools prescribe each alone
+    state.wait_fixed[:] = np.where(np.isnan(state.wait_shared), found.wait, state.wait_shared)
     return _respond(network, state, admit_limit)
 
 
