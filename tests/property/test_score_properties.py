@@ -73,22 +73,6 @@ def test_losses_sum_to_what_is_missing(seed):
     assert (score.losses >= 0.0).all() and 0.0 <= score.value <= 100.0
 
 
-@given(SEEDS, st.integers(0, 8))
-@settings(max_examples=15, deadline=None)
-def test_more_servers_never_lower_the_score(seed, which):
-    arch = plain(seed)
-    c = arch.components[which % len(arch)]
-    assert value(arch.replaced(c.name, servers=2 * c.servers)) >= value(arch) - 0.3
-
-
-@given(SEEDS, st.integers(0, 8))
-@settings(max_examples=15, deadline=None)
-def test_more_replicas_never_lower_the_score(seed, which):
-    arch = plain(seed)
-    c = arch.components[which % len(arch)]
-    assert value(arch.replaced(c.name, replicas=2 * c.replicas)) >= value(arch) - 0.3
-
-
 #: Situations that a system of moderate load carries: nobody is turned away but by a kill.
 CARRIED = fa.Catalogue.from_dict({
     "version": "carried",
@@ -100,16 +84,42 @@ CARRIED = fa.Catalogue.from_dict({
 })  # fmt: skip
 
 
+def carried(arch: fa.Architecture) -> fa.Architecture:
+    """Half of the load that it can carry: beyond, more of one thing may only move the overload to a worse place."""
+    return arch.scaled(0.5 * min(fa.static(arch.scaled(1e-3)).max_load_factor * 1e-3, 1e3))
+
+
+def carried_value(arch: fa.Architecture) -> float:
+    return fa.score(arch, CARRIED, samples=0).value
+
+
+@given(SEEDS, st.integers(0, 8), st.sampled_from(["servers", "replicas"]))
+@settings(max_examples=25, deadline=None)
+def test_more_servers_and_replicas_never_lower_the_score(seed, which, field):
+    arch = plain(seed)
+    arch = replace(arch, components=[replace(c, blocking=False) for c in arch.components])
+    c = arch.components[which % len(arch)]
+    assert value(arch.replaced(c.name, **{field: 2 * getattr(c, field)})) >= value(arch) - 0.3
+
+
+@given(SEEDS, st.integers(0, 8), st.sampled_from(["servers", "replicas"]))
+@settings(max_examples=20, deadline=None)
+def test_a_larger_pool_of_callers_moves_the_score_of_a_carried_load_by_less_than_its_accuracy(seed, which, field):
+    # a pool shares the wait between its own line and those behind it; how much each gets is approximate
+    arch = carried(plain(seed))
+    c = arch.components[which % len(arch)]
+    assert carried_value(arch.replaced(c.name, **{field: 2 * getattr(c, field)})) >= carried_value(arch) - 6.0
+
+
 @given(SEEDS, st.integers(0, 8))
 @settings(max_examples=15, deadline=None)
 def test_more_memory_never_lowers_the_score_of_a_load_that_is_carried(seed, which):
-    arch = small(seed)
-    arch = arch.scaled(0.5 * min(fa.static(arch.scaled(1e-3)).max_load_factor * 1e-3, 1e3))
+    arch = carried(small(seed))
     c = arch.components[which % len(arch)]
     if c.memory_limit_bytes is None:
         return
     more = arch.replaced(c.name, memory_limit_bytes=4 * c.memory_limit_bytes)
-    assert fa.score(more, CARRIED, samples=0).value >= fa.score(arch, CARRIED, samples=0).value - 0.3
+    assert carried_value(more) >= carried_value(arch) - 0.3
 
 
 def test_in_an_overload_a_kill_sheds_the_backlog():
