@@ -36,10 +36,10 @@ def copy(source, target):
 
 def bound(mesh, pattern):
     """Return the time to move what an assembly into CSR must move at least: moduli in, values out [s]."""
-    read = np.zeros(mesh.n_elements + pattern.indices.size)
-    half = read.size // 2
-    copy(read[:half], read[half : 2 * half])
-    return best(lambda: copy(read[:half], read[half : 2 * half]), rounds=15)[0]
+    size = (mesh.n_elements + pattern.indices.size) // 2
+    source, target = np.zeros(size), np.zeros(size)
+    copy(source, target)
+    return best(lambda: copy(source, target), rounds=25)[0]
 
 
 @pytest.fixture(scope="module", params=[10_000, 1_000_000], ids=["10k", "1M"])

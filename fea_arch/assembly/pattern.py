@@ -141,11 +141,11 @@ class Pattern:
         return np.asarray(self.indices > row)
 
     @cached_property
-    def _upper(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Row pointer and columns of the strict upper half, packed: what :meth:`diagonal_values` reads."""
-        pointer = np.zeros(self.n + 1, np.int32)
-        np.cumsum(self.indptr[1:] - self.diagonal - 1, out=pointer[1:])
-        return pointer, self.indices[self._above()]
+    def _upper(self) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
+        """Row and column of each entry of the strict upper half: what :meth:`diagonal_values` reads."""
+        row = np.repeat(np.arange(self.n, dtype=np.uint32), np.diff(self.indptr))
+        above = self.indices > row
+        return row[above], self.indices[above].astype(np.uint32)
 
     def diagonal_values(self, moduli: Array, ground: Array, out: Array | None = None) -> Array:
         """Return the diagonal of ``K``, (n_free,), from moduli that are already in :attr:`order`.
