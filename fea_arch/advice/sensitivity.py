@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -37,8 +38,16 @@ MOST = 12
 MOST_INSIDE = 300
 #: The same where each value is a search for a fold.
 MOST_FOLDS = 3
-#: Relative accuracy of such a search [1].
-FOLD_ACCURACY = 1e-5
+#: Relative accuracy of such a search, and of one for whole servers [1].
+FOLD_ACCURACY, SERVER_ACCURACY = 1e-5, 1e-3
+#: Relative accuracy of the limit where no utilisation reaches 1 [1].
+COARSE = 1e-4
+#: Distances below a fold at which a response is differentiated [1].
+NEAR = (2e-3, 1e-3)
+#: Largest changes by one server more that are solved again.
+MOST_SERVERS = 4
+#: Components for answers that take long.
+MOST_BY = {"score": 6, "recovery_time": 1}
 
 
 def sensitivity(
@@ -47,7 +56,7 @@ def sensitivity(
     *,
     quantile: float | None = None,
     load_factor: float = 1.0,
-    most: int = MOST,
+    most: int | None = None,
 ) -> SensitivityResult:
     """Differentiate a response, a percentile, the collapse factor or another answer by every parameter.
 
@@ -63,8 +72,9 @@ def sensitivity(
         Probability of a percentile; default the mean.
     load_factor : float
         Multiple of the design load [1].
-    most : int
-        Where differences are taken: how many components, the busiest ones; the others stay NaN.
+    most : int, optional
+        Where differences are taken: how many components, the busiest ones; the others stay NaN. Default 12, for a
+        score 6, for the servers of a fold 3, for a recovery time 1.
 
     Returns
     -------
@@ -83,7 +93,10 @@ def sensitivity(
     With the equilibrium ``x = F(x, p)`` and ``psi = dg/dx + (dF/dx)^T psi`` the derivative of an answer ``g`` is
     ``dg/dp = psi . dF/dp`` for all parameters from one transposed solve. The collapse factor follows from the implicit
     function theorem at the limiting component, ``dLambda/dp = -(d rho/dp) / (d rho/d Lambda)``. Where a full pool or a
-    fold of retries limits, and for the score (a sum over paths that break and recover), modes and recovery times,
+    fold of retries limits, every response ``g`` grows beyond bounds there, and ``-(dg/dp) / (dg/d Lambda)`` just below
+    it tends to the same;
+    ``spread`` is what it still moves from 0.2 to 0.1 % below. For the score (a sum over paths that break and
+    recover), modes and recovery times,
     central differences over the busiest components are taken with two steps; ``spread`` is their largest
     disagreement as a share of the largest effect, and a finding names the parameters beyond 10 %. The same holds for
     responses where components below a bounded pool send each other work asynchronously, or are more than 300.
@@ -101,9 +114,9 @@ def sensitivity(
     arch, findings = opened(arch, load_factor)
     network = build_network(arch)
     if of == COLLAPSE and COLLAPSE not in arch:
-        return _collapse(arch, network, findings, most)
+        return _collapse(arch, network, findings, most or MOST_FOLDS)
     if of in ANSWERS and of not in arch:
-        return _numerical(arch, network, findings, of=of, load_factor=load_factor, most=most)
+        return _numerical(arch, network, findings, of=of, load_factor=load_factor, most=most or MOST_BY.get(of, MOST))
     entries = tuple(dict.fromkeys(load.entry for load in arch.loads))
     weight = np.zeros(network.n)
     if of is not None:
@@ -119,15 +132,15 @@ def sensitivity(
 
         static(arch, load_factor)  # raises with the largest load factor
     value, mean, variance, quantity = _answer(state, weight, quantile)
+
+    def moved(changed: Architecture) -> float:
+        other = build_network(changed)
+        total = other.external.sum()
+        share = weight if of is not None else other.external / total
+        return _answer(solve_network(other, load_factor=load_factor, tol=1e-12), share, quantile)[0]
+
     if sends_inside(network, state.tight) or count_inside(network, state.tight) > MOST_INSIDE:
-
-        def moved(changed: Architecture) -> float:
-            other = build_network(changed)
-            total = other.external.sum()
-            share = weight if of is not None else other.external / total
-            return _answer(solve_network(other, load_factor=load_factor, tol=1e-12), share, quantile)[0]
-
-        chosen = np.argsort(-state.utilisation, kind="stable")[:most].tolist()
+        chosen = np.argsort(-state.utilisation, kind="stable")[: most or MOST].tolist()
         found = by_differences(moved, arch, network, chosen, step=SMALL)
         return _result(
             arch, network, found.gradient, of=of or "entries", quantity=quantity, value=value, entries=entries,
@@ -139,6 +152,12 @@ def sensitivity(
     gradient = build_gradient(adjoint, psi, sweeps)
     if of is None:  # the weights move with the rates
         gradient.rate[:] = gradient.rate + _mix(state, weight, quantile, value) / (state.external.sum() or 1.0)
+    if (state.sweeps > 1 or quantile is not None) and network.n <= MOST_INSIDE:
+        for i in np.argsort(-np.abs(np.nan_to_num(gradient.servers)), kind="stable")[:MOST_SERVERS].tolist():
+            c = arch.components[i]
+            if abs(gradient.servers[i]) > 1e-4 * value and network.law[i] == 0:  # no small step
+                with suppress(ConvergenceError):
+                    gradient.servers[i] = moved(arch.replaced(c.name, servers=c.servers + 1)) - value
     return _result(
         arch, network, gradient, of=of or "entries", quantity=quantity, value=value, entries=entries,
         load_factor=load_factor, findings=findings,
@@ -251,14 +270,18 @@ def _result(
 
 # -- collapse factor -------------------------------------------------------------------------------------------------
 def _collapse(arch: Architecture, network: Network, findings: tuple[str, ...], most: int) -> SensitivityResult:
-    factor, limiting = largest_load_factor(network, network.external, accuracy=1e-8)
+    factor, limiting = largest_load_factor(network, network.external, accuracy=COARSE)
     entries = tuple(dict.fromkeys(load.entry for load in arch.loads))
     if not math.isfinite(factor):
         raise ModelError("nothing limits the load: there is no collapse factor", field="loads", fix="a load above zero")
     name = arch.names[limiting] if limiting < network.n else arch.hosts[limiting - network.n].name
     spread, settled = 0.0, True
+    distance = 10.0 * COARSE
     try:
-        state = solve_network(network, load_factor=factor * (1.0 - 1e-8), tol=1e-10)
+        state = solve_network(network, load_factor=factor * (1.0 - distance), tol=1e-9, max_sweeps=150)
+        if limiting < network.n and state.limiting < 0 and state.utilisation[limiting] > 1.0 - 3.0 * distance:
+            factor, limiting = largest_load_factor(network, network.external, accuracy=1e-8)
+            state = solve_network(network, load_factor=factor * (1.0 - 1e-8), tol=1e-10)
     except ConvergenceError as error:  # so close to a fold the sweeps creep: good enough to tell the busiest
         state, settled = error.partial, False
     by_law = limiting < network.n and network.law[limiting] == 0 and network.places[limiting] < 0
@@ -268,15 +291,18 @@ def _collapse(arch: Architecture, network: Network, findings: tuple[str, ...], m
         gradient = build_gradient(adjoint, psi, sweeps)
         _explicit(gradient, adjoint, limiting)
         slope = float(gradient.rate @ network.external)
-        for values in (
-            gradient.rate, gradient.service, gradient.scv, gradient.servers, gradient.calls, gradient.latency,
-            gradient.timeout, gradient.backoff, gradient.retries,
-        ):  # fmt: skip
-            values *= -1.0 / slope
+        for field in ("rate", "service", "scv", "servers", "calls", "latency", "timeout", "backoff", "retries"):
+            getattr(gradient, field)[:] *= -1.0 / slope
         gradient.rate[:] *= factor  # a request of the design load is one of them at the collapse load
         method = "adjoint, implicit function theorem at the limiting component"
+    elif (near := _near_fold(network, factor)) is not None:
+        gradient, spread = near
+        for i in [i for i in np.argsort(-state.utilisation, kind="stable").tolist() if network.law[i] == 0][:most]:
+            c = arch.components[i]
+            more = build_network(arch.replaced(c.name, servers=c.servers + 1))
+            gradient.servers[i] = largest_load_factor(more, more.external, accuracy=SERVER_ACCURACY)[0] - factor
+        method = f"adjoint of the mean response {NEAR[-1]:.1%} below the limit; servers by solving again"
     else:
-
         chosen = np.argsort(-state.utilisation, kind="stable").tolist()
         chosen = [i for i in (limiting, *chosen) if i < network.n]
         chosen = list(dict.fromkeys(chosen))[: min(most, MOST_FOLDS)]
@@ -287,6 +313,32 @@ def _collapse(arch: Architecture, network: Network, findings: tuple[str, ...], m
         arch, network, gradient, of="the architecture", quantity="collapse factor", value=factor, entries=entries,
         load_factor=factor, limiting=name, method=method, findings=findings, spread=spread,
     )  # fmt: skip
+
+
+def _near_fold(network: Network, factor: float) -> tuple[Gradient, float] | None:
+    """Return the derivatives of a fold from those of a response just below it, and their change with the distance."""
+    weight = network.external / network.external.sum()
+    found: list[Gradient] = []
+    for distance in NEAR:
+        try:
+            state = solve_network(network, load_factor=factor * (1.0 - distance), tol=1e-11, max_sweeps=2000)
+            if state.limiting >= 0 or sends_inside(network, state.tight):
+                return None
+            adjoint = build_adjoint(state)
+            gradient = build_gradient(adjoint, *adjoint.solve(adjoint.seed(weight)))
+        except ConvergenceError:
+            return None
+        slope = float(gradient.rate @ network.external)
+        if not slope > 0.0 or not np.isfinite(slope):
+            return None
+        for name in ("rate", "service", "scv", "calls", "latency", "timeout", "backoff"):
+            getattr(gradient, name)[:] *= -1.0 / slope
+        gradient.rate[:] *= factor
+        gradient.servers[:] = np.nan  # whole numbers are no small steps at a limit
+        gradient.retries[:] = np.nan
+        found.append(gradient)
+    far, close = (np.nan_to_num(np.append(g.rate * network.external, g.service * network.service)) for g in found)
+    return found[-1], float(np.abs(far - close).max() / max(np.abs(close).max(), 1e-300))
 
 
 def _fold_near(arch: Architecture, factor: float) -> float:

@@ -47,7 +47,8 @@ def command(
         if elasticity == elasticity:
             row = found[name]
             more = row["by_servers"]
-            click.echo(f"  {shown(name)}: 1 % more service time {elasticity:+.3g} %, one server more {more:+.3g}")
+            text = f", one server more {more:+.3g}" if more == more else ""
+            click.echo(f"  {shown(name)}: 1 % more service time {elasticity:+.3g} %{text}")
     for name, slope in found.influence.items():
         click.echo(f"  load at {shown(name)}: {slope:+.3g} for one request/s more")
     for text in found.findings:

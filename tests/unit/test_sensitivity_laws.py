@@ -129,3 +129,27 @@ def test_one_more_is_first_order_where_the_load_moves():
 @pytest.mark.parametrize("name", ["usl", "tabulated", "memory"])
 def test_measured_laws_have_no_servers_to_add(name):
     assert np.isnan(fa.sensitivity(CASES[name], of="web")["a"]["by_servers"])
+
+
+def test_a_fold_of_retries_is_differentiated_just_below_it():
+    from fea_arch.advice.sensitivity import _fold_near
+
+    arch = pair({"timeout_s": 0.1, "retries": 3})
+    result = fa.sensitivity(arch, of="collapse_factor")
+    assert "below the limit" in result.method
+    assert result.spread < 0.05
+
+    def limit(factor):
+        return _fold_near(arch.replaced("a", service_time_s=0.02 * factor), result.value)
+
+    wanted = (limit(1.01) - limit(0.99)) / 0.02 / result.value
+    assert result["a"]["elasticity"] == pytest.approx(wanted, rel=0.05)
+    load = float(sum(load.rate_per_s for load in arch.loads))
+    assert load * result.influence["web"] == pytest.approx(-result.value)
+
+
+def test_servers_are_solved_again_where_pools_are_felt():
+    arch = fa.load_sample("runbook")
+    result = fa.sensitivity(arch, quantile=0.95)
+    more = fa.static(arch.replaced("ollama", servers=arch["ollama"].servers + 1)).latency_quantile_s(0.95)
+    assert result["ollama"]["by_servers"] == pytest.approx(more - result.value, rel=1e-3)
