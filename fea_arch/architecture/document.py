@@ -23,7 +23,7 @@ from fea_arch.architecture.provenance import Provenance
 from fea_arch.architecture.units import parse_bytes, parse_rate, parse_seconds
 from fea_arch.errors import ModelError, suggestion
 
-__all__ = ["FORMAT", "from_document", "schema", "to_document", "write"]
+__all__ = ["FORMAT", "from_document", "schema", "to_document", "to_yaml", "write"]
 
 #: Version of the native document; the marker key of the format.
 FORMAT = 1
@@ -172,6 +172,16 @@ def _value(spec: FieldSpec, value: Any) -> Any:
     return value
 
 
+def to_yaml(document: dict[str, Any]) -> str:
+    """Return a document as YAML that reads back exactly."""
+    import yaml
+
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    if any(mark in text for mark in "\x85\u2028\u2029"):  # line ends to YAML: only escapes keep them inside a text
+        text = yaml.safe_dump(document, sort_keys=False, allow_unicode=False, width=120)
+    return str(text)
+
+
 def write(arch: Architecture, path: str | Path) -> Path:
     """Write the native document; ``.json`` writes JSON, anything else YAML.
 
@@ -195,9 +205,7 @@ def write(arch: Architecture, path: str | Path) -> Path:
     if target.suffix.lower() == ".json":
         content = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     else:
-        import yaml
-
-        content = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+        content = to_yaml(document)
     try:
         target.write_bytes(content.encode("utf-8"))
     except UnicodeEncodeError as error:

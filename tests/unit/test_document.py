@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import fea_arch as fa
-from fea_arch.architecture.document import from_document, schema, to_document
+from fea_arch.architecture.document import from_document, schema, to_document, to_yaml
 from fea_arch.errors import ModelError
 
 SMALL = fa.Architecture(
@@ -31,7 +31,7 @@ def test_round_trip_is_exact(arch):
     document = to_document(arch)
     assert from_document(document) == arch
     assert from_document(json.loads(json.dumps(document, allow_nan=False))) == arch
-    assert from_document(yaml.safe_load(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))) == arch
+    assert from_document(yaml.safe_load(to_yaml(document))) == arch
     assert to_document(from_document(document)) == document
 
 
