@@ -27,7 +27,7 @@ def compare(seed: int, peak: float, requests: int) -> tuple[float, float]:
 def test_random_networks(peak, bound, requests):
     """Twenty random networks of pools of 4 to 32: within the bound, the noise of the simulation allowed for.
 
-    At 80 % one network in twenty may miss the bound, by no more than the factor two; the validation page shows all.
+    At 80 % one network in twenty may miss the bound, by no more than the factor two: the aim is not quite met.
     """
     errors, noise = np.array([compare(seed, peak, requests) for seed in SEEDS]).T
     beyond = np.abs(errors) > bound + noise
