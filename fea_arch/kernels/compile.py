@@ -7,6 +7,7 @@ which a team-sized architecture must not pay. Below the threshold the very same 
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import types
 from collections.abc import Callable
@@ -24,9 +25,47 @@ def registered_kernels() -> dict[str, Any]:
 
 
 def subroutine(function: F) -> F:
-    """Mark a plain function that kernels of the same file may call; it is compiled together with them."""
+    """Mark a plain function that kernels may call, also those of other files; it is compiled together with them."""
     function.__fea_subroutine__ = True  # type: ignore[attr-defined]
     return function
+
+
+def _imprint(function: Callable[..., Any], seen: set[Any]) -> str:
+    """Return a text that changes with what a function computes: its code, constants and everything it calls."""
+    code = function.__code__
+    parts = [code.co_code.hex(), repr([c for c in code.co_consts if not isinstance(c, types.CodeType)])]
+    for name in code.co_names:
+        value = function.__globals__.get(name)
+        if isinstance(value, (int, float, str, tuple)):
+            parts.append(f"{name}={value!r}")
+        elif getattr(value, "__fea_subroutine__", False) and value not in seen:
+            seen.add(value)
+            parts.append(f"{name}({_imprint(cast(Any, value), seen)})")
+    return "|".join(parts)
+
+
+def _foreign(function: Callable[..., Any], home: str, seen: set[Any]) -> bool:
+    """Return whether a function calls, directly or through others, a subroutine of another file than ``home``."""
+    for name in function.__code__.co_names:
+        value = function.__globals__.get(name)
+        if not getattr(value, "__fea_subroutine__", False) or value in seen:
+            continue
+        seen.add(value)
+        other = cast(Any, value)
+        if other.__code__.co_filename != home or _foreign(other, home, seen):
+            return True
+    return False
+
+
+def _cache_name(function: Callable[..., Any]) -> str:
+    """Return the name under which the compiled function is cached.
+
+    numba looks only at the file of the kernel itself to see whether its cache is fresh. Where subroutines of other
+    files are compiled in, what they compute is made part of the name.
+    """
+    if not _foreign(function, function.__code__.co_filename, set()):
+        return function.__qualname__
+    return f"{function.__qualname__}_{hashlib.sha256(_imprint(function, set()).encode()).hexdigest()[:12]}"
 
 
 def _bind(function: Callable[..., Any], jit: Callable[[Any], Any], done: dict[Any, Any]) -> types.FunctionType:
@@ -48,7 +87,9 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
     import numba
 
     plain = {"nopython": True, "error_model": "numpy", "nogil": True}
+    name = _cache_name(function)
     function = _bind(function, lambda f: numba.jit(**plain)(f), {})
+    function.__qualname__ = name
     settings: dict[str, Any] = {"nopython": True, "error_model": "numpy", "nogil": True, **options}
     if os.environ.get("FEA_ARCH_NO_CACHE"):
         return cast(Callable[..., Any], numba.jit(**settings)(function))
@@ -72,8 +113,8 @@ def kernel(
     Parameters
     ----------
     function : callable
-        A function over arrays and scalars that numba can compile. It may call functions of the same file that are
-        marked with :func:`subroutine`; it never calls another kernel.
+        A function over arrays and scalars that numba can compile. It may call functions that are marked with
+        :func:`subroutine`, of its own file or another; it never calls another kernel.
     work : callable, optional
         Maps the arguments to an estimate of elementary operations. Without it the kernel is always compiled.
     threshold : float
