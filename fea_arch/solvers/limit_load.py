@@ -37,7 +37,14 @@ def largest_load_factor(
 
     def fails(factor: float) -> int:
         try:
-            state = solve_network(network, external, load_factor=factor, tol=0.1 * accuracy, max_sweeps=sweeps)
+            state = solve_network(
+                network,
+                external,
+                load_factor=factor,
+                tol=0.1 * accuracy,
+                max_sweeps=sweeps,
+                start=nearest[0] if nearest else None,
+            )
         except ConvergenceError as error:  # the sweeps swing where pools fill up: no steady state to rely on
             return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
         if state.limiting >= 0:

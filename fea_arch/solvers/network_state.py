@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
 
 from fea_arch.solvers.network import Array, Network
 
-__all__ = ["NetworkState", "fresh_state", "relative_change"]
+__all__ = ["NetworkState", "continued_state", "fresh_state", "relative_change"]
 
 
 @dataclass(eq=False)
@@ -73,6 +73,24 @@ def fresh_state(network: Network, external: Array, load_factor: float) -> Networ
         edge_fail=np.zeros(m),
         calls=network.calls.copy(),
         host_utilisation=np.zeros(len(network.arch.hosts)),
+    )
+
+
+def continued_state(state: NetworkState, external: Array, load_factor: float) -> NetworkState:
+    """Return a copy of a solved state from which the sweeps go on at another load."""
+    arrays = {
+        f.name: getattr(state, f.name).copy() for f in fields(state) if isinstance(getattr(state, f.name), np.ndarray)
+    }
+    return replace(
+        state,
+        **{**arrays, "external": external},
+        load_factor=load_factor,
+        limiting=-1,
+        tight=list(state.tight),
+        binding=set(state.binding),
+        memo={},
+        sweeps=0,
+        residual=0.0,
     )
 
 

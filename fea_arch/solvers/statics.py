@@ -16,7 +16,7 @@ from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
 from fea_arch.solvers.balancing import rebalance
 from fea_arch.solvers.network import Array, Index, Network
-from fea_arch.solvers.network_state import NetworkState, fresh_state, relative_change
+from fea_arch.solvers.network_state import NetworkState, continued_state, fresh_state, relative_change
 from fea_arch.solvers.pools import pool_waits, tight_pools
 
 __all__ = ["NetworkState", "solve_network"]
@@ -30,6 +30,7 @@ def solve_network(
     tol: float = 1e-9,
     max_sweeps: int = 400,
     blocked: Array | None = None,
+    start: NetworkState | None = None,
 ) -> NetworkState:
     """Solve the static equilibrium of the lower branch.
 
@@ -46,6 +47,9 @@ def solve_network(
         Bound on the sweeps.
     blocked : (n,) bool, optional
         Components that answer nothing (removed, broken).
+    start : NetworkState, optional
+        Equilibrium of the same network at a smaller load, from which the sweeps go on; default the unloaded state.
+        Both lie below the lower branch and rise to it.
 
     Returns
     -------
@@ -58,11 +62,15 @@ def solve_network(
         If the sweeps do not settle; names the components that still move.
     """
     base = network.external if external is None else external
-    state = fresh_state(network, base * load_factor, load_factor)
-    dead = ~network.available if blocked is None else (~network.available | np.asarray(blocked, bool))
     feedback = _feedback(network)
+    if start is None or not feedback:
+        state = fresh_state(network, base * load_factor, load_factor)
+    else:
+        state = continued_state(start, base * load_factor, load_factor)
+    dead = ~network.available if blocked is None else (~network.available | np.asarray(blocked, bool))
     admit_limit = np.where(dead, 0.0, 1.0)
-    state.admitted = admit_limit.copy()
+    if start is None:
+        state.admitted = admit_limit.copy()
     in_source = network.source[network.in_edge]
     pooled = bool((network.blocking[network.source] & network.sync).any())
     state.memo["tol"] = max(1e-7, 100.0 * tol)
