@@ -24,7 +24,7 @@ def explanation(found: Comprehensive) -> list[Block]:
         f"{shown(found.arch.name)}: {score.label}, {score.value:.1f} of 100 (between {low:.1f} and {high:.1f}).",
         f"Over {score.runs} situations (load, bursts, failures), weighted, {score.value:.1f} of 100 requests get a "
         f"correct answer within {time_text(score.objective_s)}"
-        f"{'' if score.objective_stated else ' (no objective is stated)'}.",
+        f"{'' if score.objective_stated else ' (assumed: no objective is stated)'}.",
         "",
         "Now",
         *(f"  {line}" for line in _now(found)),
@@ -79,7 +79,8 @@ def _missed(found: Comprehensive) -> list[str]:
             show = {"s": time_text, "B": bytes_text}.get(c.unit, number_text)
             bound = "at most" if c.unit in ("s", "B") or c.name == "failing components" else "at least"
             where = f" ({shown(c.culprit)})" if c.culprit else ""
-            out.append(f"A limit is not kept: {c.name} is {show(c.value)}{where}, {bound} {show(c.limit)} is wanted.")
+            wanted = "is assumed to be wanted" if c.assumed else "is wanted"
+            out.append(f"A limit is not kept: {c.name} is {show(c.value)}{where}, {bound} {show(c.limit)} {wanted}.")
     return out
 
 

@@ -55,7 +55,8 @@ def markdown(o: Overview) -> str:
     >>> markdown(overview(fa.load_sample("shop"), quick=True)).splitlines()[0]
     '## shop: Stands and meets every condition.'
     """
-    mark = {"good": "", "warning": "(warning) ", "bad": "(fails) "}[o.grade]
+    mark = {"good": "", "warning": "(warning) ", "bad": "(critical) "}[o.grade]
+    mark = "(fails) " if o.collapse is not None else mark
     lines = [f"## {quoted(o.arch.name)}: {mark}{quoted(wording.headline(o))}", ""]
     lines += [f"- {quoted(line)}" for line in wording.verdict(o)]
     if "score" in o.further:

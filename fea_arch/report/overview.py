@@ -18,6 +18,7 @@ from fea_arch.report.static import (
     DEFAULT_OBJECTIVE_S,
     PERCENTILES,
     Condition,
+    assumptions,
     conditions,
     largest_load,
     served_within_objective,
@@ -105,11 +106,16 @@ class Overview:
 
     @property
     def grade(self) -> str:
-        """``good`` (stands and meets all), ``warning`` (stands), ``bad`` (no steady state)."""
-        return "bad" if self.collapse is not None else "warning" if self.missed else "good"
+        """``bad`` (no steady state, or a critical score), ``warning`` (a condition or points are missed), ``good``."""
+        label = self.further["score"].label if "score" in self.further else ""
+        if self.collapse is not None or label == "critical":
+            return "bad"
+        return "warning" if self.missed or label == "degraded" else "good"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON types."""
+        from fea_arch.report.wording import headline
+
         arch, result = self.arch, self.result
         document = {
             "report_type": "report",
@@ -121,8 +127,10 @@ class Overview:
             "shown_load_factor": self.shown_load_factor,
             "verdict": {
                 "stands": self.collapse is None,
-                "meets_all_conditions": self.grade == "good",
-                "text": self.collapse.message if self.collapse is not None else self.grade,
+                "meets_all_conditions": self.collapse is None and not self.missed,
+                "grade": self.grade,
+                "text": headline(self),
+                "assumed": assumptions(arch),
                 "served_within_objective": self.served,
                 "objective_s": self.objective_s,
                 "largest_load_factor": self.largest,

@@ -55,7 +55,7 @@ def score_text(score: Score, name: str) -> list[Block]:
         f"{shown(name)}: {score.value:.1f} of 100, {score.label}"
         + (f" (a level {score.incident_level} incident)." if score.incident_level else "."),
         f"Over the situations of the catalogue {score.value:.1f} % of the requests are answered correctly within "
-        f"{time_text(score.objective_s)}.",
+        f"{time_text(score.objective_s)}{'' if score.objective_stated else ' (assumed: no objective is stated)'}.",
         f"As the service times are known it lies between {low:.1f} and {high:.1f} with 95 % probability; "
         f"{share_text(score.measured_share)} of the numbers are measured.",
         f"By group: {', '.join(parts)}.",

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_OBJECTIVE_S",
     "Condition",
+    "assumed_clause",
+    "assumptions",
     "collapsed_document",
     "collapsed_text",
     "conditions",
@@ -48,7 +50,7 @@ _STYLES = {"elastic": "green", "yielding": "yellow", "failing": "bold red", "dow
 
 @dataclass(frozen=True)
 class Condition:
-    """One boundary condition: a limit, what was computed, and whether it is met."""
+    """One boundary condition: a limit, what was computed, whether it is met, and whether the limit is assumed."""
 
     name: str
     met: bool
@@ -56,15 +58,16 @@ class Condition:
     limit: float
     unit: str
     culprit: str = ""
+    assumed: bool = False
 
     def text(self) -> str:
         """Return one line of text."""
         show = {"s": time_text, "B": bytes_text}.get(self.unit, number_text)
         where = f" ({shown(self.culprit)})" if self.culprit else ""
         sign = "<=" if self.unit in ("s", "B") or self.name == "failing components" else ">="
-        return (
-            f"  {'ok    ' if self.met else 'MISSED'}  {self.name}: {show(self.value)} {sign} {show(self.limit)}{where}"
-        )
+        basis = " (assumed)" if self.assumed else ""
+        met = "ok    " if self.met else "MISSED"
+        return f"  {met}  {self.name}: {show(self.value)} {sign} {show(self.limit)}{basis}{where}"
 
 
 def served_within_objective(arch: Architecture, result: StaticResult) -> float:
@@ -100,13 +103,13 @@ def largest_load(result: StaticResult) -> tuple[float, str, str]:
 
 
 def conditions(arch: Architecture, result: StaticResult) -> list[Condition]:
-    """Return every boundary condition with the value that was computed."""
+    """Return every boundary condition with the value that was computed; an objective that nobody states is assumed."""
     found = []
     objective, loaded = arch.objective, float(np.sum(result.entry_rate_per_s)) > 0
-    if objective.latency_s is not None and loaded:
-        value = result.latency_quantile_s(objective.quantile)
-        name = f"response p{100 * objective.quantile:g}"
-        found.append(Condition(name, value <= objective.latency_s, value, objective.latency_s, "s"))
+    if loaded:
+        value, limit = result.latency_quantile_s(objective.quantile), objective.latency_s or DEFAULT_OBJECTIVE_S
+        name, assumed = f"response p{100 * objective.quantile:g}", objective.latency_s is None
+        found.append(Condition(name, value <= limit, value, limit, "s", assumed=assumed))
     if objective.memory_bytes is not None:
         value = result.total_memory_bytes
         found.append(Condition("memory", value <= objective.memory_bytes, value, objective.memory_bytes, "B"))
@@ -134,10 +137,38 @@ def _required_safety(arch: Architecture) -> np.ndarray[Any, np.dtype[np.float64]
     return np.where(np.isnan(stated), default, stated)
 
 
-def _verdict(missed: Sequence[Condition]) -> str:
+def assumptions(arch: Architecture) -> list[str]:
+    """Return what a verdict rests on although nobody measured or declared it, in words.
+
+    Examples
+    --------
+    >>> import fea_arch as fa
+    >>> assumptions(fa.load_sample("shop"))
+    []
+    >>> assumptions(fa.Architecture(name="one", components=[fa.Component("api", service_time_s=0.01)],
+    ...                             loads=[fa.Load("api", rate_per_s=5.0)]))
+    ['the objective of 1 s']
+    """
+    found = []
+    if arch.objective.latency_s is None and any((load.rate_per_s or load.users or 0) > 0 for load in arch.loads):
+        found.append(f"the objective of {time_text(DEFAULT_OBJECTIVE_S)}")
+    codes = arch.component_columns.codes("service_time_s")
+    if codes.size and not codes.any():
+        found.append("all service times")
+    return found
+
+
+def assumed_clause(arch: Architecture) -> str:
+    """Return the clause behind a verdict that names its assumptions; empty if there are none."""
+    words = assumptions(arch)
+    verb = "is" if words and words[-1].startswith("the objective") else "are"
+    return f"; {' and '.join(words)} {verb} assumed" if words else ""
+
+
+def _verdict(arch: Architecture, missed: Sequence[Condition]) -> str:
     if not missed:
-        return "stands and meets every condition"
-    return f"stands, but misses {len(missed)} condition{'s' if len(missed) > 1 else ''}"
+        return f"stands and meets every condition{assumed_clause(arch)}"
+    return f"stands, but misses {len(missed)} condition{'s' if len(missed) > 1 else ''}{assumed_clause(arch)}"
 
 
 def static_document(arch: Architecture, result: StaticResult, *, source: str = "") -> dict[str, Any]:
@@ -166,7 +197,8 @@ def static_document(arch: Architecture, result: StaticResult, *, source: str = "
         "verdict": {
             "stands": True,
             "meets_all_conditions": not missed,
-            "text": _verdict(missed),
+            "text": _verdict(arch, missed),
+            "assumed": assumptions(arch),
             "largest_load_factor": factor,
             "limited_by": limiting,
             "not_found_because": reason,
@@ -253,7 +285,7 @@ def static_text(arch: Architecture, result: StaticResult, *, limit: int = 15) ->
     rate = float(np.sum(result.entry_rate_per_s))
     blocks: list[Block] = [
         f"{shown(arch.name)} at load factor {result.load_factor:g} ({number_text(rate)} requests/s): "
-        f"{_verdict(missed)}.",
+        f"{_verdict(arch, missed)}.",
         _limit_text(result, rate),
         "",
         "Conditions",

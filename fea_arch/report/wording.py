@@ -10,6 +10,7 @@ import numpy as np
 from fea_arch.report.blocks import Table, shown
 from fea_arch.report.overview import ORIGINS, origins, percentiles
 from fea_arch.report.quantities import bytes_text, number_text, share_text, time_text
+from fea_arch.report.static import assumed_clause, assumptions
 
 if TYPE_CHECKING:
     from fea_arch.report.overview import Overview
@@ -34,11 +35,14 @@ def factor_text(factor: float) -> str:
 def headline(o: Overview) -> str:
     """Return the verdict in one line."""
     if o.collapse is not None:
-        return f"Does not stand at {factor_text(o.load_factor)} the design load: there is no steady state."
-    if o.missed:
-        several = "s" if len(o.missed) > 1 else ""
-        return f"Stands, but misses {len(o.missed)} condition{several}."
-    return "Stands and meets every condition."
+        guess = "; all service times are assumed" if "all service times" in assumptions(o.arch) else ""
+        return f"Does not stand at {factor_text(o.load_factor)} the design load: there is no steady state{guess}."
+    several = "s" if len(o.missed) > 1 else ""
+    text = f"Stands, but misses {len(o.missed)} condition{several}" if o.missed else "Stands and meets every condition"
+    score = o.further.get("score")
+    if score is not None and score.label in ("degraded", "critical"):
+        text += f"{' and' if o.missed else ', but'} scores {score.value:.1f} of 100 ({score.label})"
+    return f"{text}{assumed_clause(o.arch)}."
 
 
 def verdict(o: Overview) -> list[str]:
@@ -80,7 +84,7 @@ def key_figures(o: Overview) -> list[tuple[str, str, str]]:
         found.append(("Response p95", time_text(tail["p95"]), f"mean {time_text(o.result.mean_response_s)}"))
     if "score" in o.further:
         score = o.further["score"]
-        found.append(("Score", f"{score.value:.0f} of 100", score.label))
+        found.append(("Score", f"{score.value:.1f} of 100", score.label))
     if o.result is not None:
         known = int(np.count_nonzero(np.isfinite(o.result.memory_bytes)))
         value = bytes_text(o.result.total_memory_bytes) if known else "-"
@@ -137,7 +141,7 @@ def condition_table(o: Overview) -> Table:
     rows = [
         [
             "met" if c.met else "missed", c.name, _UNITS.get(c.unit, number_text)(c.value),
-            _UNITS.get(c.unit, number_text)(c.limit), shown(c.culprit),
+            _UNITS.get(c.unit, number_text)(c.limit) + (" (assumed)" if c.assumed else ""), shown(c.culprit),
         ]
         for c in o.conditions
     ]
