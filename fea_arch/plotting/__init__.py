@@ -30,6 +30,7 @@ DRAWN_BY: dict[str, tuple[str, str]] = {
     "ReinforcementResult": ("reinforcement", "plot_reinforcement"),
     "ComparisonResult": ("comparison", "plot_comparison"),
     "SensitivityResult": ("sensitivity", "plot_sensitivity"),
+    "SweepResult": ("sweep", "plot_sweep"),
     "RecoveryResult": ("recovery", "plot_recovery"),
     "Score": ("score", "plot_score"),
     "SolveResult": ("structure", "plot_solve"),

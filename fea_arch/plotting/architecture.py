@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fea_arch.plotting.style import BANDS, MARKS, STATE_COLOURS, Theme, axes_for, cut, finish, stress_map
+from fea_arch.plotting.style import (
+    BANDS,
+    MARKS,
+    STATE_COLOURS,
+    Theme,
+    axes_for,
+    columns_that_fit,
+    cut,
+    finish,
+    stress_map,
+    text_width,
+)
 from fea_arch.plotting.view import LIMIT, View, view
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
 
-__all__ = ["draw_view", "paper_size", "plot_architecture"]
+__all__ = ["draw_calls", "draw_names", "draw_view", "paper_size", "plot_architecture"]
 
 #: Inches per character and per row, at a label size of 8 points.
 PER_CHARACTER, PER_ROW = 0.078, 0.225
-#: Mean width of a character of a label [inch].
-CHARACTER = 0.063
 
 
 def plot_architecture(
@@ -68,7 +78,18 @@ def draw_view(found: View, ax: Any, theme: Theme, title: str, *, stressed: bool)
     ax.set_xlim(-1.0, found.layout.width + 1.0)
     ax.set_ylim(-found.layout.height - 0.3, 0.9)
     area = _areas(found.memory_bytes)
-    _calls(found, ax, theme, area)
+    radius = np.sqrt(area + np.where(found.entry, 70.0, 0.0)) / 2.0
+    top = float(found.rate_per_s.max(initial=0.0))
+
+    def look(k: int) -> dict[str, Any]:
+        share = float(found.rate_per_s[k]) / top if top > 0 else 0.0
+        backward = bool(found.layout.backward[k])
+        return {
+            "linewidth": 0.7 + 2.1 * share**0.5, "linestyle": ":" if backward else "--" if found.events[k] else "-",
+            "color": theme.muted if backward else theme.cycle[0], "alpha": 0.4 + 0.45 * share**0.5,
+        }
+
+    draw_calls(ax, found.layout, found.texts, (found.source, found.target), radius, look)
     for state in dict.fromkeys(found.state):
         mine = np.flatnonzero([s == state for s in found.state])
         shape = {"marker": MARKS.get(state, "o"), "s": area[mine], "zorder": 3, "linewidths": 0.8}
@@ -83,7 +104,8 @@ def draw_view(found: View, ax: Any, theme: Theme, title: str, *, stressed: bool)
             )
     ring = found.entry
     ax.scatter(x[ring], y[ring], s=area[ring] + 70, facecolors="none", edgecolors=theme.ink, linewidths=1.1, zorder=2.5)
-    _labels(found, ax, theme)
+    ink = [theme.muted if state == "down" else theme.ink for state in found.state]
+    draw_names(ax, found.layout, found.texts, radius, ink, theme)
     _legend(found, ax, theme, stressed=stressed)
     finish(ax, theme, title=title, grid="")
     ax.set_xticks([])
@@ -103,54 +125,63 @@ def _areas(memory: Any) -> Any:
     return 28.0 + 190.0 * np.where(np.isfinite(memory), memory, 0.0) / top
 
 
-def _calls(found: View, ax: Any, theme: Theme, area: Any) -> None:
+def draw_calls(
+    ax: Any, layout: Any, texts: Sequence[str], ends: tuple[Any, Any], radius: Any,
+    look: Callable[[int], dict[str, Any]],
+) -> None:
+    """Draw calls as curves from the end of the caller's label to the mark of the callee.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        With its limits set.
+    layout : Layout
+    texts : sequence of str
+        Labels.
+    ends : (source, target) of (n_edges,) int64
+    radius : (n,) float64
+        Radius of the marks [points].
+    look : callable
+        Style of the call of a number: line width, colour and so on.
+    """
     from matplotlib.patches import FancyArrowPatch
     from matplotlib.path import Path
 
-    x, y = found.layout.x, -found.layout.y
-    top = float(found.rate_per_s.max(initial=0.0))
+    x, y = layout.x, -layout.y
     # data units per inch: a call leaves where the label of its caller ends
-    inches = ax.figure.get_size_inches()[0] * (0.98 if ax.figure.get_layout_engine() else ax.get_position().width)
+    inches = ax.figure.get_size_inches()[0] * (0.97 if ax.figure.get_layout_engine() else ax.get_position().width)
     unit = float(np.ptp(ax.get_xlim())) / inches
-    for k, (a, b) in enumerate(zip(found.source.tolist(), found.target.tolist())):
-        share = found.rate_per_s[k] / top if top > 0 else 0.0
+    wide = [text_width(cut(text, 80)) for text in texts]
+    for k, (a, b) in enumerate(zip(ends[0].tolist(), ends[1].tolist())):
+        out = x[a]
         if a == b:
-            out = x[a]
-            loop = [(x[a], y[a]), (x[a] - 2.5, y[a] + 1.1), (x[a] + 2.5, y[a] + 1.1), (x[a], y[a])]
+            curve = [(x[a], y[a]), (x[a] - 2.5, y[a] + 1.1), (x[a] + 2.5, y[a] + 1.1), (x[a], y[a])]
+        elif abs(x[b] - x[a]) < 3.0:
+            curve = [(x[a], y[a]), (x[a] - 4.0, y[a]), (x[b] - 4.0, y[b]), (x[b], y[b])]
         else:
-            same = abs(x[b] - x[a]) < 3.0
-            label = unit * (0.16 + CHARACTER * len(found.texts[a]))
-            out = min(x[a] + label, 0.2 * x[a] + 0.8 * x[b]) if x[b] > x[a] + 3.0 else x[a]
-            bend = max(0.45 * abs(x[b] - out), 4.0)
-            loop = (
-                [(x[a], y[a]), (x[a] - bend, y[a]), (x[b] - bend, y[b]), (x[b], y[b])]
-                if same
-                else [(out, y[a]), (out + np.sign(x[b] - x[a]) * bend, y[a]),
-                      (x[b] - np.sign(x[b] - x[a]) * bend, y[b]), (x[b], y[b])]
-            )
-        backward = bool(found.layout.backward[k])
-        style = ":" if backward else "--" if found.events[k] else "-"
+            if x[b] > x[a]:
+                label = unit * ((radius[a] + 8.5) / 72.0 + wide[a])
+                out = min(x[a] + label, 0.1 * x[a] + 0.9 * x[b])
+            bend = np.sign(x[b] - x[a]) * max(0.45 * abs(x[b] - out), 4.0)
+            curve = [(out, y[a]), (out + bend, y[a]), (x[b] - bend, y[b]), (x[b], y[b])]
         ax.add_patch(
             FancyArrowPatch(
-                path=Path(loop, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
+                path=Path(curve, [Path.MOVETO, Path.CURVE4, Path.CURVE4, Path.CURVE4]),
                 arrowstyle="-|>,head_length=3.6,head_width=1.6", shrinkA=3 if out == x[a] else 0,
-                shrinkB=area[b] ** 0.5 / 2 + (4 if found.entry[b] else 1), joinstyle="miter", capstyle="butt",
-                linewidth=0.6 + 2.1 * share**0.5, linestyle=style, zorder=1,
-                color=theme.muted if backward else theme.cycle[0], alpha=0.28 + 0.5 * share**0.5,
+                shrinkB=radius[b] + 1, joinstyle="miter", capstyle="butt", zorder=1, **look(k),
             )
         )
 
 
-def _labels(found: View, ax: Any, theme: Theme) -> None:
-    from matplotlib.patheffects import withStroke
-
-    halo = [withStroke(linewidth=2.6, foreground=theme.paper)]
-    for i, text in enumerate(found.texts):
-        down = found.state[i] == "down"
+def draw_names(
+    ax: Any, layout: Any, texts: Sequence[str], radius: Any, ink: Sequence[str], theme: Theme
+) -> None:
+    """Write the labels to the right of the marks, on a strip of paper so that calls do not strike them through."""
+    strip = {"facecolor": theme.paper, "edgecolor": "none", "alpha": 0.72, "pad": 0.6}
+    for i, text in enumerate(texts):
         ax.annotate(
-            cut(text, 60), (found.layout.x[i], -found.layout.y[i]), xytext=(8, 0),
-            textcoords="offset points", va="center", ha="left", fontsize=8, path_effects=halo, zorder=4,
-            color=theme.muted if down else theme.ink, annotation_clip=False,
+            cut(text, 80), (layout.x[i], -layout.y[i]), xytext=(radius[i] + 3.5, 0), textcoords="offset points",
+            va="center", ha="left", fontsize=8, bbox=strip, zorder=2, color=ink[i], annotation_clip=False,
         )
 
 
@@ -187,7 +218,8 @@ def _legend(found: View, ax: Any, theme: Theme, *, stressed: bool) -> None:
         items.append(mark(f"area: memory, largest {top / 1e6:,.0f} MB", marker="o", markersize=14,
                           markerfacecolor="none"))
     if items:
+        columns = columns_that_fit([str(i.get_label()) for i in items], ax.figure.get_size_inches()[0] - 0.2)
         ax.legend(
             handles=items, loc="upper left", bbox_to_anchor=(0.0, -0.01 if not found.note else -0.09), fontsize=8,
-            ncols=min(len(items), 4), frameon=False, borderaxespad=0.2, handletextpad=0.5, columnspacing=1.4,
+            ncols=columns, frameon=False, borderaxespad=0.2, handletextpad=0.5, columnspacing=1.4,
         )

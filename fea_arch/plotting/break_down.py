@@ -24,5 +24,7 @@ def plot_break_down(result: BreakDownResult, ax: Any = None, *, theme: str | Non
                 label="largest load so far")
         ax.plot(result.peak_index + 1, result.peak, "D", color=colours.cycle[1], markersize=7,
                 label=f"peak {result.peak:.4g}")
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title=f"Fracture under {result.control} control", x="broken elements", y="load")
+    title = f"Fracture under {result.control} control"
+    if result.load.size:
+        title += f": it carries {result.peak:.4g} at most, at break {result.peak_index + 1} of {result.load.size}"
+    return finish(ax, colours, title=title, x="broken elements", y="load", above=True)

@@ -48,13 +48,14 @@ def plot_comparison(result: ComparisonResult, ax: Any = None, *, theme: str | No
         text = f"{result.before[row]:.4g} to {result.after[row]:.4g}{unit}"
         ax.annotate(text, (max(change[row], high[row]), row), xytext=(7, 0), textcoords="offset points", va="center",
                     fontsize=8, color=colours.muted)
-    ax.set_yticks(range(count), [cut(title, 40) for title in result.titles])
+    ax.set_yticks(range(count), [cut(title, 60) for title in result.titles])
     ax.invert_yaxis()
     ends = np.concatenate([change, low, high, [-1.0, 1.0]])
     room = float(np.ptp(ends))
     ax.set_xlim(float(ends.min()) - 0.06 * room, float(ends.max()) + 0.45 * room)
-    ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False)
-    finish(ax, colours, x="change of the value before [%]", grid="x")
-    title = f"{cut(result.base, 30)} and {cut(result.head, 30)}"
-    ax.set_title(title, color=colours.ink, fontsize=11, loc="left", pad=24)
-    return ax
+    counts = {word: list(result.verdicts).count(word) for word in ("worse", "better")}
+    title = (
+        f"{cut(result.head, 30)} against {cut(result.base, 30)}: of {count} margins {counts['worse']} are worse, "
+        f"{counts['better']} better"
+    )
+    return finish(ax, colours, title=title, x="change of the value before [%]", grid="x", above=True)

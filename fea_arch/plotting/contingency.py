@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["plot_contingency"]
 
 _HATCH = {"ok": None, "failed": "xxx", "unstable": "//"}
+_WORDS = {
+    "ok": "the rest stands", "failed": "nothing is answered", "unstable": "a queue grows, or retries trap callers",
+}
 
 
 def plot_contingency(result: ContingencyResult, ax: Any = None, *, limit: int = 20, theme: str | None = None) -> Any:
@@ -35,15 +38,14 @@ def plot_contingency(result: ContingencyResult, ax: Any = None, *, limit: int = 
         rows = np.flatnonzero([result.status[i] == status for i in order])
         if rows.size:
             ax.barh(rows, 100 * np.maximum(lost[order[rows]], 0.0), color=colour, hatch=_HATCH[status], height=0.7,
-                    label=status, edgecolor=colours.paper)
+                    label=_WORDS[status], edgecolor=colours.paper)
     for row, i in enumerate(order.tolist()):
-        ax.annotate(f"{100 * max(lost[i], 0.0):.3g}", (100 * max(lost[i], 0.0), row), xytext=(4, 0), fontsize=8,
+        ax.annotate(f"{100 * max(lost[i], 0.0):.3g} %", (100 * max(lost[i], 0.0), row), xytext=(4, 0), fontsize=8,
                     textcoords="offset points", va="center", color=colours.muted)
     ax.set_yticks(range(order.size), [cut(result.components[i], 44) for i in order])
     ax.invert_yaxis()
     ax.set_xlim(0, max(5.0, 112 * float(lost.max(initial=0.0))))
-    if order.size:
-        ax.legend(fontsize=8, loc="lower right", title="after the outage", title_fontproperties={"size": 8})
-        ax.get_legend().get_title().set_color(colours.ink)
     title = f"Outages of one component or call (N-{result.order})" if result.order == 1 else "Outages, two at a time"
-    return finish(ax, colours, title=title, x="requests lost in addition [% of those offered]", grid="x")
+    many = int(np.count_nonzero(lost > 0.01))
+    title += f": {many} of {lost.size} lose more than 1\N{NO-BREAK SPACE}% of the requests"
+    return finish(ax, colours, title=title, x="requests lost in addition [% of those offered]", grid="x", above=True)

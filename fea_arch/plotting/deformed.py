@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.plotting.style import MARKS, STATE_COLOURS, axes_for, cut, finish
-from fea_arch.plotting.view import view
+from fea_arch.plotting.style import MARKS, STATE_COLOURS, axes_for, cut, finish, in_short
+from fea_arch.plotting.view import LIMIT, view
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
@@ -30,7 +30,9 @@ def displacement(arch: Architecture, result: StaticResult) -> Any:
     return np.asarray(spsolve((eye_array(n) - calls).tocsc(), np.asarray(result.in_flight, float))).reshape(n)
 
 
-def plot_deformed(result: StaticResult, arch: Architecture, ax: Any = None, *, theme: str | None = None) -> Any:
+def plot_deformed(
+    result: StaticResult, arch: Architecture, ax: Any = None, *, theme: str | None = None, limit: int = 40
+) -> Any:
     """Draw the displacement of every component below the unloaded line, callers on the left, callees on the right.
 
     The displacement solves compatibility ``A u = N``: what is in flight in a component, plus the displacement of what
@@ -44,6 +46,8 @@ def plot_deformed(result: StaticResult, arch: Architecture, ax: Any = None, *, t
         The architecture that was solved.
     ax : matplotlib.axes.Axes, optional
     theme : {"light", "dark"}, optional
+    limit : int
+        Components that are drawn where there are more than 60, the most displaced first.
 
     Raises
     ------
@@ -52,8 +56,12 @@ def plot_deformed(result: StaticResult, arch: Architecture, ax: Any = None, *, t
     """
     if tuple(result.components) != tuple(arch.names):
         raise ModelError("the result belongs to another architecture", field="arch")
+    whole, u = len(arch), displacement(arch, result)
+    if whole > LIMIT:
+        kept = {arch.names[i] for i in np.argsort(-u, kind="stable")[:limit].tolist()}
+        u = np.array([value for name, value in zip(arch.names, u) if name in kept])
+        arch = arch.without(*(name for name in arch.names if name not in kept))
     found = view(arch, result, limit=len(arch))
-    u = displacement(arch, result)
     top = float(u.max(initial=0.0)) or 1.0
     layer = np.maximum(found.layout.layer, 0)
     depth = int(layer.max(initial=0)) + 1
@@ -75,14 +83,18 @@ def plot_deformed(result: StaticResult, arch: Architecture, ax: Any = None, *, t
     ax.set_xlim(-0.25, depth - 1 + 0.75)
     ax.set_xticks(range(depth), ["callers", *[""] * (depth - 2), "callees"] if depth > 1 else [""])
     title = f"{cut(arch.name, 40)}: deformed shape at load factor {result.load_factor:g}"
+    if len(arch):
+        far = int(np.argmax(u))
+        title += f"; {cut(arch.names[far])} gives most, {in_short(float(u[far]))} requests"
+    if len(arch) < whole:
+        title += f" (the {len(arch)} most displaced of {whole:,} components)"
     return finish(ax, colours, title=title, y="displacement u, with A u = N [requests]", grid="y",
                   x="layer of the call graph; width: calls a second; the top line is the unloaded shape")
 
 
 def _labels(ax: Any, colours: Any, found: Any, layer: Any, u: Any, top: float) -> None:
     """Write the names of the displaced components, the largest first, where there is room in their layer."""
-    from matplotlib.patheffects import withStroke
-
+    strip = {"facecolor": colours.paper, "edgecolor": "none", "alpha": 0.72, "pad": 0.4}
     taken: dict[int, list[float]] = {}
     hidden: dict[int, int] = {}
     for i in np.argsort(-u, kind="stable").tolist():
@@ -91,9 +103,8 @@ def _labels(ax: Any, colours: Any, found: Any, layer: Any, u: Any, top: float) -
             hidden[int(layer[i])] = hidden.get(int(layer[i]), 0) + 1
             continue
         places.append(float(u[i]))
-        ax.annotate(f"{cut(found.labels[i], 22)}  {u[i]:.2g}", (layer[i], u[i]), xytext=(7, 0), va="center", zorder=4,
-                    textcoords="offset points", fontsize=8, color=colours.ink,
-                    path_effects=[withStroke(linewidth=2.4, foreground=colours.paper)])
+        ax.annotate(f"{cut(found.labels[i], 22)}  {in_short(float(u[i]))}", (layer[i], u[i]), xytext=(7, 0),
+                    va="center", zorder=2, textcoords="offset points", fontsize=8, color=colours.ink, bbox=strip)
     for at, count in hidden.items():
         ax.annotate(f"+ {count} less displaced", (at, 0.0), xytext=(0, 7), textcoords="offset points", fontsize=7.5,
                     color=colours.muted, ha="left")

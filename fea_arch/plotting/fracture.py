@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fea_arch.plotting.architecture import draw_calls, draw_names
 from fea_arch.plotting.style import LABEL, STATE_COLOURS, axes_for, cut, finish
 
 if TYPE_CHECKING:
@@ -62,15 +63,18 @@ def plot_fracture(
     for x, numbers in marks:
         ax.annotate(", ".join(numbers), (x, float(np.interp(x, offered, served))), xytext=(7, -3), va="top",
                     textcoords="offset points", fontsize=8.5, color=colours.ink, weight="bold")
-    if named:
-        ax.text(0.99, 0.02, "\n".join(named), transform=ax.transAxes, ha="right", va="bottom", fontsize=8,
+    if named:  # nothing is served above the line of all requests, so the corner above it is free
+        ax.text(0.015, 0.98, "\n".join(named), transform=ax.transAxes, ha="left", va="top", fontsize=8,
                 multialignment="left", color=colours.ink,
-                bbox={"facecolor": colours.paper, "edgecolor": colours.faint, "alpha": 0.85})
+                bbox={"facecolor": colours.paper, "edgecolor": colours.faint, "alpha": 0.9})
     ax.set_xlim(left=0)
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, loc="upper left")
-    return finish(ax, colours, title=f"Pushover curve: {result.failure} failure", x="offered [requests/s]",
-                  y="served [requests/s]")
+    gives = (
+        f"gives way at {result.collapse_factor:.3g} times the design load, {result.failure} failure"
+        if np.isfinite(result.collapse_factor) else f"{result.failure} failure"
+    )
+    return finish(ax, colours, title=f"Pushover curve: {gives}", x="offered [requests/s]", y="served [requests/s]",
+                  above=True)
 
 
 def plot_crack(
@@ -92,41 +96,39 @@ def plot_crack(
         Events up to this one (from 0) are drawn; default all.
     theme : {"light", "dark"}, optional
     """
-    from matplotlib.collections import LineCollection
-
     from fea_arch.plotting.layout import place
 
     path = result.path if frame is None else result.path[: frame + 1]
     first: dict[str, int] = {}
-    for number, event in enumerate(path, 1):
-        first.setdefault(event.component, number)
+    for event in path:
+        first.setdefault(event.component, len(first))
+    order = {name: next(e for e in path if e.component == name) for name in first}
     texts = []
     for name in arch.names:
         text = name if len(name) <= LABEL else name[: LABEL - 1] + "…"
         if name in first:
-            event = path[first[name] - 1]
-            text = f"{first[name]}. {text}: {event.criterion} {event.load_factor:.3g}x"
+            event = order[name]
+            text = f"{first[name] + 1}. {text}: {event.criterion} {event.load_factor:.3g}x"
         texts.append(text)
     source, target = arch.graph.source, arch.graph.target
     found = place(texts, source, target)
-    ax, colours = axes_for(ax, theme, (max(0.078 * found.width + 0.6, 6.4), 0.225 * found.height + 1.8))
+    ax, colours = axes_for(ax, theme, (max(0.078 * found.width + 0.6, 6.4), 0.225 * found.height + 2.0))
     x, y = found.x, -found.y
-    ends = np.stack([x, y], axis=1)
+    ax.set_xlim(-1.0, found.width + 1.0)
+    ax.set_ylim(-found.height - 0.3, 0.9)
     cut_calls = {e.dependency for e in path if e.dependency and e.breaks}
     names = list(arch.names)
-    pairs = list(zip(source.tolist(), target.tolist()))
-    labels = [f"{names[a]}->{names[b]}" for a, b in pairs]
-    ax.add_collection(
-        LineCollection(
-            [ends[[a, b]] for a, b in pairs], zorder=1,
-            colors=[colours.cycle[1] if name in cut_calls else colours.faint for name in labels],
-            linestyles=["--" if name in cut_calls else "-" for name in labels],
-            linewidths=[1.6 if name in cut_calls else 0.8 for name in labels],
-        )
-    )
+    gone = [f"{names[a]}->{names[b]}" in cut_calls for a, b in zip(source.tolist(), target.tolist())]
+
+    def look(k: int) -> dict[str, Any]:
+        if gone[k]:
+            return {"linewidth": 1.8, "color": colours.cycle[1], "linestyle": "--"}
+        return {"linewidth": 0.8, "color": colours.muted, "alpha": 0.5}
+
+    radius = np.full(len(names), 4.0)
+    draw_calls(ax, found, texts, (source, target), radius, look)
     broken = {e.component for e in path if e.breaks and not e.dependency}
     fill = STATE_COLOURS[colours.name]
-    ax.set_xlim(-1.0, found.width + 1.0)
     kinds = (
         ("no event", "o", fill["idle"], [n for n in names if n not in first]),
         ("limit passed", "s", fill["yielding"], [n for n in first if n not in broken]),
@@ -137,9 +139,8 @@ def plot_crack(
         if at:
             ax.scatter(x[at], y[at], marker=marker, s=85 if word == "broken" else 48, c=colour, label=word, zorder=3,
                        edgecolors=colours.muted, linewidths=0.7)
-    for i, name in enumerate(names):
-        ax.annotate(cut(texts[i], 80), (x[i], y[i]), xytext=(9, 0), textcoords="offset points", va="center", fontsize=8,
-                    color=colours.ink if name in first else colours.muted, zorder=4)
+    ink = [colours.ink if name in first else colours.muted for name in names]
+    draw_names(ax, found, texts, radius, ink, colours)
     ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.0, 0.0), ncols=3, frameon=False)
     now = f", up to {path[-1].load_factor:.3g} times the design load" if path else ""
     finish(ax, colours, title=f"{cut(arch.name, 40)}: crack path{now}", grid="")

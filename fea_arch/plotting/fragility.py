@@ -46,6 +46,6 @@ def plot_fragility(result: FragilityResult, ax: Any = None, *, theme: str | None
     ax.set_xlim(max(float(ends.min()) - room, 0.0), float(ends.max()) + room)
     ax.set_ylim(-0.03, 1.06)
     ax.yaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    ax.legend(fontsize=8, loc="lower right")
     title = "Fragility" if result.complete else f"Fragility ({values.size} of {result.samples} samples)"
-    return finish(ax, colours, title=title, x="load factor", y="probability of collapse")
+    title += f": one in twenty gives way below {result.factor_at(0.05):.3g} times the load"
+    return finish(ax, colours, title=title, x="load factor", y="probability of collapse", above=True)

@@ -20,6 +20,10 @@ _SPECTRA = {
     "peak_backlog": "largest backlog [requests]", "drain_time_s": "time to drain [s]",
     "within_objective_share": "share within the objective",
 }
+_FOUND = {
+    "peak_backlog": "piles up {:.3g} requests", "drain_time_s": "takes {:.3g} s to drain",
+    "within_objective_share": "leaves {:.0%} within the objective",
+}
 
 
 def plot_harmonic(result: HarmonicResult, ax: Any = None, *, limit: int = 5, theme: str | None = None) -> Any:
@@ -38,6 +42,7 @@ def plot_harmonic(result: HarmonicResult, ax: Any = None, *, limit: int = 5, the
     for k, i in enumerate(order):
         ax.loglog(result.frequencies_hz, np.maximum(result.gain[:, i], 1e-300), linestyle=_DASHES[k % len(_DASHES)],
                   color=colours.cycle[k % len(colours.cycle)], linewidth=1.5, label=cut(result.components[i]))
+    strip = {"facecolor": colours.paper, "edgecolor": "none", "alpha": 0.75, "pad": 0.4}
     low, high = float(result.frequencies_hz.min()), float(result.frequencies_hz.max())
     for period in result.periods:
         frequency = 1.0 / float(period["period_s"])
@@ -45,14 +50,19 @@ def plot_harmonic(result: HarmonicResult, ax: Any = None, *, limit: int = 5, the
             bold = bool(period["resonates"])
             ax.axvline(frequency, color=colours.ink, linewidth=1.6 if bold else 0.7, linestyle="-" if bold else ":")
             ax.annotate(cut(period["name"]) + (" (resonates)" if bold else ""), (frequency, 0.02),
-                        xycoords=("data", "axes fraction"), rotation=90, fontsize=7.5, color=colours.muted,
+                        xycoords=("data", "axes fraction"), rotation=90, fontsize=7.5, color=colours.muted, bbox=strip,
                         xytext=(2, 0), textcoords="offset points", va="bottom")
     top = float(result.gain[:, order].max(initial=1e-300))
     ax.set_ylim(max(1e-6 * top, 0.5 * float(result.gain[:, order].min(initial=top))), 2.0 * top)
-    ax.legend(fontsize=8, loc="best")
     where = cut(result.at) if result.at else "all entries"
-    return finish(ax, colours, title=f"Frequency response to a load at {where}", x="frequency [Hz]",
-                  y="gain [requests per request/s]")
+    title = f"Frequency response to a load at {where}"
+    if order:
+        peak = float(result.frequencies_hz[int(np.argmax(result.gain[:, order[0]]))])
+        slowest = result.gain[int(np.argmin(result.frequencies_hz)), order[0]]
+        swings = result.gain[:, order[0]].max() > 1.1 * slowest
+        name = cut(result.components[order[0]])
+        title += f": {name} swings most, at {peak:.3g} Hz" if swings else f": {name} answers most, without resonance"
+    return finish(ax, colours, title=title, x="frequency [Hz]", y="gain [requests per request/s]", above=True)
 
 
 def plot_frequency_response(
@@ -70,11 +80,13 @@ def plot_frequency_response(
     """
     ax, colours = axes_for(ax, theme)
     gain = result.gain
-    for k, node in enumerate(np.argsort(-gain.max(axis=0), kind="stable")[:limit].tolist()):
+    order = np.argsort(-gain.max(axis=0), kind="stable")[:limit].tolist()
+    for k, node in enumerate(order):
         ax.semilogy(result.frequencies_hz, np.maximum(gain[:, node], 1e-300), linestyle=_DASHES[k % len(_DASHES)],
                     color=colours.cycle[k % len(colours.cycle)], linewidth=1.5, label=f"node {node}")
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title="Frequency response", x="frequency [Hz]", y="amplitude")
+    peak = float(result.frequencies_hz[int(np.argmax(gain[:, order[0]]))])
+    title = f"Frequency response: node {order[0]} swings most, at {peak:.3g} Hz"
+    return finish(ax, colours, title=title, x="frequency [Hz]", y="amplitude", above=True)
 
 
 def plot_burst_spectrum(
@@ -104,10 +116,22 @@ def plot_burst_spectrum(
                 color=colours.cycle[k % len(colours.cycle)], label=f"{factor:g} times the load")
     if result.durations_s.size > 1 and result.durations_s.min() > 0:
         ax.set_xscale("log")
+        ax.set_xticks(result.durations_s, [f"{duration:g}" for duration in result.durations_s])
+        ax.minorticks_off()
     shown = values[np.isfinite(values) & (values > 0.0)]
     if quantity != "within_objective_share" and shown.size and shown.max() > 100.0 * shown.min():
         ax.set_yscale("log")
-    ax.legend(fontsize=8, loc="best")
+    else:
+        ax.set_ylim(bottom=0.0)
     left_out = int(np.count_nonzero(~np.isfinite(values)))
-    title = "Burst spectrum" + (f" ({left_out} bursts do not drain in the window)" if left_out else "")
-    return finish(ax, colours, title=title, x="duration of the burst [s]", y=_SPECTRA[quantity])
+    title = "Burst spectrum"
+    finite = np.where(np.isfinite(values), values, -np.inf)
+    worst = -finite if quantity == "within_objective_share" else finite
+    if np.isfinite(values).any():
+        k, j = np.unravel_index(int(np.argmax(np.where(np.isfinite(values), worst, -np.inf))), values.shape)
+        title += (
+            f": {result.factors[k]:g} times the load for {result.durations_s[j]:g} s "
+            + _FOUND[quantity].format(values[k, j])
+        )
+    title += f" ({left_out} bursts do not drain in the window)" if left_out else ""
+    return finish(ax, colours, title=title, x="duration of the burst [s]", y=_SPECTRA[quantity], above=True)

@@ -71,9 +71,12 @@ def plot_metastability(
     shown = values[load <= (top or np.inf)]
     highest = float(shown.max(initial=1e-9))
     ax.set_ylim(-0.04 * highest, 1.08 * highest)
-    ax.legend(fontsize=8, loc="best", framealpha=0.9)
+    if not load.size:
+        ax.text(0.5, 0.5, "No call is retried after a time-out:\nnothing can hold the system down.", ha="center",
+                transform=ax.transAxes, color=colours.ink, fontsize=9)
+        ax.set_yticks([])
     state = "vulnerable" if result.vulnerable else "not vulnerable"
     where = f" of {cut(result.components[0])}" if len(result.components) == 1 else ""
     name = "late calls [%]" if quantity == "late_share" else "calls that arrive, retries included [1/s]"
     return finish(ax, colours, title=f"Equilibria{where} with retries: {state} at the design load",
-                  x="offered load [requests/s]", y=name)
+                  x="offered load [requests/s]", y=name, above=True)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.plotting.style import Theme, axes_for, cut, finish
+from fea_arch.plotting.architecture import draw_calls, draw_names
+from fea_arch.plotting.style import axes_for, cut, finish, signed_map
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
@@ -68,9 +69,7 @@ def plot_modal(
     ax.set_yticks(range(order.size), [cut(result.components[i]) for i in order])
     ax.set_ylim(max(order.size, 3) - 0.4, -0.6)
     ax.set_xlim(-1.05, 1.05)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=8, loc="lower left")
-    return finish(ax, colours, title=_title(result, mode), x="displacement, largest 1", grid="x")
+    return finish(ax, colours, title=_title(result, mode), x="displacement, largest 1", grid="x", above=True)
 
 
 def _on_graph(result: ModalResult, arch: Architecture, ax: Any, mode: int, theme: str | None) -> Any:
@@ -79,18 +78,23 @@ def _on_graph(result: ModalResult, arch: Architecture, ax: Any, mode: int, theme
     found = view(arch, limit=max(len(arch), 1))
     at = {name: i for i, name in enumerate(result.components)}
     shape = np.array([result.shapes[at[name], mode] if name in at else 0.0 for name in arch.names])
-    ax, colours = axes_for(ax, theme, (max(0.078 * found.layout.width + 1.2, 6.4), 0.225 * found.layout.height + 1.6))
-    _edges(found, ax, colours)
-    x, y = found.layout.x, -found.layout.y
-    marks = ax.scatter(x, y, c=shape, s=25 + 160 * np.abs(shape), cmap="PuOr_r", vmin=-1, vmax=1, zorder=3,
-                       edgecolors=colours.ink, linewidths=0.6)
-    for i in range(len(arch)):
-        moves = abs(shape[i]) > 0.05
-        ax.annotate(cut(found.labels[i]), (x[i], y[i]), xytext=(9, 0), textcoords="offset points", va="center",
-                    fontsize=8, color=colours.ink if moves else colours.muted)
+    ax, colours = axes_for(ax, theme, (max(0.078 * found.layout.width + 1.4, 6.8), 0.225 * found.layout.height + 2.0))
     ax.set_xlim(-1.0, found.layout.width + 1.0)
-    bar = ax.figure.colorbar(marks, ax=ax, shrink=0.6, aspect=25, pad=0.01)
-    bar.set_label("displacement, largest 1", color=colours.ink, fontsize=8)
+    ax.set_ylim(-found.layout.height - 0.3, 0.9)
+    size = 25 + 160 * np.abs(shape)
+    radius = np.sqrt(size) / 2.0
+
+    def look(_: int) -> dict[str, Any]:
+        return {"linewidth": 0.8, "color": colours.muted, "alpha": 0.55}
+
+    draw_calls(ax, found.layout, found.labels, (found.source, found.target), radius, look)
+    marks = ax.scatter(found.layout.x, -found.layout.y, c=shape, s=size, cmap=signed_map(colours), vmin=-1, vmax=1,
+                       zorder=3, edgecolors=colours.ink, linewidths=0.6)
+    ink = [colours.ink if abs(value) > 0.05 else colours.muted for value in shape.tolist()]
+    draw_names(ax, found.layout, found.labels, radius, ink, colours)
+    tall = min(0.95, 2.6 / ax.figure.get_size_inches()[1])
+    bar = ax.figure.colorbar(marks, ax=ax, shrink=tall, aspect=18, pad=0.01, ticks=[-1, 0, 1])
+    bar.set_label("displacement", color=colours.ink, fontsize=8)
     bar.ax.tick_params(colors=colours.ink, labelsize=8)
     finish(ax, colours, title=_title(result, mode), grid="")
     ax.set_xticks([])
@@ -98,14 +102,6 @@ def _on_graph(result: ModalResult, arch: Architecture, ax: Any, mode: int, theme
     for spine in ax.spines.values():
         spine.set_visible(False)
     return ax
-
-
-def _edges(found: Any, ax: Any, colours: Theme) -> None:
-    from matplotlib.collections import LineCollection
-
-    ends = np.stack([found.layout.x, -found.layout.y], axis=1)
-    lines = list(np.stack([ends[found.source], ends[found.target]], axis=1))
-    ax.add_collection(LineCollection(lines, colors=colours.faint, linewidths=0.8, zorder=1))
 
 
 def animate_modal(

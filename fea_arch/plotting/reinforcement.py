@@ -45,10 +45,7 @@ def plot_reinforcement(
     ax.set_yticks(range(len(steps)), [name for name, _, _ in steps])
     ax.invert_yaxis()
     ax.set_xlim(min(0.0, float(np.min([0.0, *(g for _, g, _ in steps)]))), 118.0)
-    ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
     goal = ", ".join(f"{name} {value:g}" for name, value in result.target.items())
     state = "reached" if result.reached else "not reached"
-    finish(ax, colours, x="shortfall to the target that is gone [%]", grid="x")
     title = f"{cut(goal, 60)}: {state} at cost {result.cost:g}"
-    ax.set_title(title, color=colours.ink, fontsize=11, loc="left", pad=24)
-    return ax
+    return finish(ax, colours, title=title, x="shortfall to the target that is gone [%]", grid="x", above=True)

@@ -43,7 +43,7 @@ def plot_sensitivity(result: SensitivityResult, ax: Any = None, *, limit: int = 
     ax.set_yticks(range(order.size), [cut(result.components[i]) for i in order])
     ax.invert_yaxis()
     ax.margins(x=0.14)
-    if order.size:
-        ax.legend(fontsize=8, loc="best")
-    title = f"What the {result.quantity} of {cut(result.of)} hangs on, at load factor {result.load_factor:g}"
-    return finish(ax, colours, title=title, x="relative change for a relative change of the service time", grid="x")
+    most = f"{cut(result.components[order[0]])} most" if order.size else "no service time"
+    title = f"The {result.quantity} of {cut(result.of)} hangs on {most}, at load factor {result.load_factor:g}"
+    return finish(ax, colours, title=title, x="relative change for a relative change of the service time", grid="x",
+                  above=True)

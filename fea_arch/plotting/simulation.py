@@ -46,5 +46,7 @@ def plot_simulation(
     for (name, series, style), colour in zip(drawn, (colours.ink, colours.cycle[0], colours.cycle[1])):
         ax.step(time, np.asarray(series)[begun], style, where="post", color=colour, label=name, linewidth=1.6)
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title="Simulated requests a second", x="time [s]", y="requests a second")
+    share = float(result.served_within_objective)
+    title = "Simulated requests a second"
+    title += f": {100 * share:.4g} % are answered within the objective" if share == share else ""
+    return finish(ax, colours, title=title, x="time [s]", y="requests a second", above=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch.errors import ModelError, suggestion
-from fea_arch.plotting.style import BANDS, STATE_COLOURS, axes_for, cut, finish
+from fea_arch.plotting.style import BANDS, STATE_COLOURS, axes_for, cut, finish, in_short
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
@@ -73,7 +73,7 @@ def plot_static(
         from fea_arch.plotting.architecture import plot_architecture
 
         return plot_architecture(arch, ax, result=result, theme=theme)
-    title = f"Stress of {len(result.components)} components at load factor {result.load_factor:g}"
+    title = f"Stress of {len(result.components)} components at load factor {result.load_factor:g}{_fullest(result)}"
     return stress_bars(result, result.state, ax, limit=limit, theme=theme, title=title)
 
 
@@ -97,7 +97,8 @@ def stress_bars(
     for row, i in enumerate(order.tolist()):
         response = float(result.response_s[i])
         text = "not available" if row in down else time_label(response)
-        ax.annotate(text, (rho[row], row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8,
+        past = 0.0 if error is None else float(np.nan_to_num(np.asarray(error)[i]))
+        ax.annotate(text, (rho[row] + past, row), xytext=(5, 0), textcoords="offset points", va="center", fontsize=8,
                     color=colours.muted)
     for value, word in zip(BANDS, ("yield", "failure")):
         ax.axvline(value, color=colours.ink, linewidth=0.9, linestyle="--" if word == "yield" else "-.",
@@ -106,8 +107,14 @@ def stress_bars(
     ax.invert_yaxis()
     ax.set_xlim(0, max(1.0, float(rho.max(initial=0.0)) * 1.15))
     ax.xaxis.set_major_formatter(lambda v, _: f"{v:.0%}")
-    ax.legend(fontsize=8, loc="lower right")
-    return finish(ax, colours, title=title, x="utilisation (the text at each bar: response time)", grid="x")
+    return finish(ax, colours, title=title, x="utilisation (the text at each bar: response time)", grid="x", above=True)
+
+
+def _fullest(result: Any) -> str:
+    if not len(result.components):
+        return ""
+    i = int(np.argmax(np.nan_to_num(result.utilisation)))
+    return f": {cut(result.components[i])} is the fullest, {result.utilisation[i]:.0%}"
 
 
 def time_label(seconds: float) -> str:
@@ -161,6 +168,9 @@ def plot_influence(
                     edgecolor=colours.paper)
     ax.set_yticks(range(order.size), [cut(arch.names[k]) for k in order])
     ax.invert_yaxis()
-    ax.legend(fontsize=8, loc="lower right")
-    return finish(ax, colours, title=f"Influence line of {cut(component)}", grid="x",
-                  x=f"requests at {cut(component)} per request that enters at")
+    loaded = [k for k in order.tolist() if arch.names[k] in entries]
+    most = ""
+    if loaded:
+        most = f": a request at {cut(arch.names[loaded[0]])} brings {in_short(float(effect[loaded[0]]))} there"
+    return finish(ax, colours, title=f"Influence line of {cut(component)}{most}", grid="x", above=True,
+                  x=f"requests at {cut(component)} for each one that enters", y="enters at")

@@ -26,8 +26,9 @@ def plot_solve(result: SolveResult, ax: Any = None, *, theme: str | None = None)
             label="held")
     if len(result.node_names) and nodes.size <= 30:
         ax.set_xticks(nodes, [cut(name, 18) for name in result.node_names], rotation=60, ha="right")
-    ax.legend(fontsize=8)
-    return finish(ax, colours, title=f"Displacement at load factor {result.load_factor:g}", x="node", y="u")
+    far = int(np.argmax(np.abs(result.displacement)))
+    title = f"Displacement at load factor {result.load_factor:g}: largest at node {far}, {result.displacement[far]:.4g}"
+    return finish(ax, colours, title=title, x="node", y="displacement u", above=True)
 
 
 def plot_modes(
@@ -55,8 +56,9 @@ def plot_modes(
                 color=colours.cycle[k % len(colours.cycle)], label=f"mode {k + 1}: {word}")
     ax.axhline(0.0, color=colours.muted, linewidth=0.8)
     ax.set_ylim(-1.1, 1.1)
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title="Mode shapes", x="node", y="shape, largest value 1")
+    moving = np.asarray(result.frequencies_hz)[~np.asarray(result.rigid, bool)]
+    title = "Mode shapes" + (f": the lowest swings at {moving[0]:.4g} Hz" if moving.size else "")
+    return finish(ax, colours, title=title, x="node", y="shape, largest value 1", above=True)
 
 
 def animate_mode(result: ModesResult, mode: int = 0, *, frames: int = 24, theme: str | None = None) -> Any:
@@ -79,7 +81,8 @@ def animate_mode(result: ModesResult, mode: int = 0, *, frames: int = 24, theme:
     ax.plot(nodes, 0 * shape, color=colours.faint)
     (line,) = ax.plot(nodes, shape, "o-", color=colours.cycle[0], markersize=3)
     ax.set_ylim(-1.1, 1.1)
-    finish(ax, colours, title=f"mode {mode + 1}: {result.frequencies_hz[mode]:.4g} Hz", x="node", y="shape")
+    finish(ax, colours, title=f"Mode {mode + 1}: {result.frequencies_hz[mode]:.4g} Hz", x="node",
+           y="shape, largest value 1")
 
     def step(frame: int) -> tuple[Any]:
         line.set_ydata(np.cos(2 * np.pi * frame / frames) * shape)
@@ -109,8 +112,11 @@ def plot_history(
     for k, node in enumerate(chosen.tolist()):
         ax.plot(result.time_s, values[:, node], _DASHES[k % 4], color=colours.cycle[k % len(colours.cycle)],
                 linewidth=1.3, label=f"node {node}")
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title=f"History of the {quantity}", x="time [s]", y=quantity)
+    title = f"History of the {quantity}"
+    if chosen.size:
+        peak = float(np.abs(values[:, chosen[0]]).max())
+        title += f": node {chosen[0]} reaches {peak:.4g}"
+    return finish(ax, colours, title=title, x="time [s]", y=quantity, above=True)
 
 
 def plot_path(result: PathResult, ax: Any = None, *, node: int | None = None, theme: str | None = None) -> Any:
@@ -137,5 +143,6 @@ def plot_path(result: PathResult, ax: Any = None, *, node: int | None = None, th
                 label = None
     ax.plot(u[result.limit_points], load[result.limit_points], "o", color=colours.ink, markersize=6,
             markerfacecolor=colours.paper, label="limit point" if result.limit_points.size else None)
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title="Equilibrium path", x=f"displacement of node {at}", y="load factor")
+    folds = ", ".join(f"{value:.4g}" for value in load[result.limit_points][:3])
+    title = "Equilibrium path" + (f": limit points at load factor {folds}" if folds else ": no limit point")
+    return finish(ax, colours, title=title, x=f"displacement of node {at}", y="load factor", above=True)

@@ -6,12 +6,16 @@ the shape of their mark too, so that a grey print can be read.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fea_arch.errors import ModelError
 
-__all__ = ["MARKS", "STATE_COLOURS", "Theme", "axes_for", "cut", "finish", "stress_map", "theme_named"]
+__all__ = [
+    "MARKS", "STATE_COLOURS", "Theme", "axes_for", "columns_that_fit", "cut", "finish", "in_short", "signed_map",
+    "stress_map", "text_width", "theme_named",
+]
 
 #: Longest text beside a component.
 LABEL = 30
@@ -87,10 +91,81 @@ def _is_dark(colour: tuple[float, ...]) -> bool:
     return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4 and (len(colour) < 4 or colour[3] > 0.5))
 
 
-def finish(ax: Any, theme: Theme, *, title: str = "", x: str = "", y: str = "", grid: str = "both") -> Any:
-    """Write title and axis labels, colour everything for the paper, and return the axes."""
+def in_short(value: float) -> str:
+    """Return a number in two digits, or without decimals where it is large.
+
+    Examples
+    --------
+    >>> in_short(0.0123), in_short(6.42), in_short(1234.5)
+    ('0.012', '6.4', '1,234')
+    """
+    return f"{value:,.0f}" if abs(value) >= 99.5 else f"{value:.2g}"
+
+
+def text_width(text: str, size: float = 8.0) -> float:
+    """Return the width of a line of text in the font of the picture [inch]; ``size`` in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    width, _, _ = text_to_path.get_text_width_height_descent(text or " ", FontProperties(size=size), ismath=False)
+    return float(width) / 72.0
+
+
+def columns_that_fit(labels: Sequence[str], width: float, size: float = 8.0) -> int:
+    """Return the largest number of columns of a legend that is not wider than ``width`` [inch]."""
+    wide = [text_width(label, size) + 0.5 for label in labels]
+    for columns in range(len(wide), 1, -1):
+        # matplotlib fills a legend column by column, the first ones longer where it does not come out even
+        rows, more = divmod(len(wide), columns)
+        lengths = [rows + 1] * more + [rows] * (columns - more)
+        starts = [sum(lengths[:k]) for k in range(columns)]
+        if sum(max(wide[s : s + n]) for s, n in zip(starts, lengths)) <= width:
+            return columns
+    return 1
+
+
+def _room(ax: Any) -> float:
+    """Return the width to the right of the labels of the y axis [inch]."""
+    beside = max((text_width(t.get_text(), 8.5) for t in ax.get_yticklabels()), default=0.0)
+    return max(float(ax.figure.get_size_inches()[0]) - beside - 0.7, 2.5)
+
+
+def _wrapped(title: str, room: float) -> str:
+    """Return a title whose lines are at most ``room`` wide [inch], as far as its words allow."""
+    lines = []
+    for line in title.split("\n"):
+        lines.append("")
+        for word in line.split(" "):
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if lines[-1] and text_width(longer, 11.0) > room:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    return "\n".join(lines)
+
+
+def _legend_above(ax: Any) -> int:
+    """Put the legend between title and axes, where it covers no data; return its rows."""
+    handles, labels = ax.get_legend_handles_labels()
+    if not handles:
+        return 0
+    columns = columns_that_fit(labels, _room(ax))
+    ax.legend(handles, labels, fontsize=8, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False,
+              borderaxespad=0.2, borderpad=0.2, columnspacing=1.4, handletextpad=0.6)
+    return -(-len(labels) // columns)
+
+
+def finish(
+    ax: Any, theme: Theme, *, title: str = "", x: str = "", y: str = "", grid: str = "both", above: bool = False
+) -> Any:
+    """Write title and axis labels, colour everything for the paper, and return the axes.
+
+    ``above`` puts the legend above the axes; a title that is too long for the paper continues on a second line.
+    """
+    rows = _legend_above(ax) if above else 0
     if title:
-        ax.set_title(title, color=theme.ink, fontsize=11, loc="left", pad=9)
+        room = _room(ax) if grid else float(ax.figure.get_size_inches()[0]) - 0.1
+        ax.set_title(_wrapped(title, room), color=theme.ink, fontsize=11, loc="left", pad=9 + 13.5 * rows)
     ax.set_xlabel(x, color=theme.ink, fontsize=9)
     ax.set_ylabel(y, color=theme.ink, fontsize=9)
     ax.tick_params(colors=theme.muted, labelcolor=theme.ink, labelsize=8.5)
@@ -107,6 +182,17 @@ def finish(ax: Any, theme: Theme, *, title: str = "", x: str = "", y: str = "", 
         for text in legend.get_texts():
             text.set_color(theme.ink)
     return ax
+
+
+def signed_map(theme: Theme) -> Any:
+    """Return the colour map of values from -1 to 1: the paper in the middle, purple below, orange above."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if theme.name == "light":
+        stops = ["#40257a", "#9a88c4", "#f4f4f6", "#f0a04b", "#8f4300"]
+    else:
+        stops = ["#b9a5ff", "#6a58a8", "#2a313b", "#b06a1e", "#ffb35c"]
+    return LinearSegmentedColormap.from_list("signed", stops, N=256)
 
 
 def stress_map(theme: Theme) -> Any:

@@ -18,6 +18,7 @@ _LABELS = {
     "in_flight": "requests in flight", "throughput_per_s": "requests a second", "response_s": "response [s]",
     "success_share": "share answered",
 }
+_UNITS = {"in_flight": "requests in flight", "throughput_per_s": "requests a second", "response_s": "s"}
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -68,5 +69,7 @@ def plot_transient(
         ax.axvline(when, color=colours.cycle[1], linewidth=0.9, linestyle=":",
                    label=f"out of memory: {cut(name)} first" if k == 0 else None)
     ax.set_ylim(bottom=0)
-    ax.legend(fontsize=8, loc="best")
-    return finish(ax, colours, title="History under the changing load", x="time [s]", y=_LABELS[quantity])
+    title = "History under the changing load"
+    if order and quantity != "success_share":
+        title += f": {cut(names[order[0]])} reaches {np.nanmax(values[:, order[0]]):.3g} {_UNITS[quantity]}"
+    return finish(ax, colours, title=title, x="time [s]", y=_LABELS[quantity], above=True)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.results.base import plain
+from fea_arch.results.plots import Plottable
 
 __all__ = ["SweepResult"]
 
@@ -17,7 +18,7 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SweepResult:
+class SweepResult(Plottable):
     """Static answers over a grid; each array has one axis for each parameter, NaN where nothing stands.
 
     Attributes

@@ -175,6 +175,45 @@ def test_labels_of_components_do_not_overlap(name, things):
     assert clashes(thing.plot(**options)) == []
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_titles_and_legends_are_whole_and_cover_no_data(name, things):
+    thing, options = things[name]
+    ax = thing.plot(**options)
+    ax.figure.canvas.draw()
+    paper = ax.figure.bbox
+    inside = ax.get_window_extent()
+    title = ax._left_title
+    assert title.get_text()
+    parts = [title, *(label for label in (ax.xaxis.label, ax.yaxis.label) if label.get_text())]
+    parts += [ax.get_legend()] if ax.get_legend() else []
+    for part in parts:
+        box = part.get_window_extent()
+        assert box.x0 > paper.x0 - 1, part
+        assert box.x1 < paper.x1 + 1, part
+        assert box.y0 > paper.y0 - 1, part
+        assert box.y1 < paper.y1 + 1, part
+    if ax.get_legend():
+        legend = ax.get_legend().get_window_extent()
+        assert legend.y0 >= inside.y1 - 3 or legend.y1 <= inside.y0 + 3
+
+
+def test_a_sweep_is_drawn_as_curves_or_as_a_map(shop):
+    one = fa.sweep(shop, {"orders.servers": [1, 2, 4]}).plot()
+    assert one.get_ylabel() == "mean response [ms]"
+    few = fa.sweep(shop, {"orders.service_time_s": [0.01, 0.02, 2.0], "orders.servers": [1, 2]}).plot()
+    assert len(few.get_lines()) == 2
+    assert "designs do not stand" in few.get_title(loc="left").replace("\n", " ")
+    many = fa.sweep(shop, {"orders.service_time_s": [0.01, 0.02], "orders.servers": list(range(1, 8))})
+    assert many.plot(quantity="worst_utilisation", theme="dark").collections
+    with pytest.raises(fa.ModelError, match="percentile_s"):
+        many.plot(quantity="percentile")
+
+
+def test_no_retries_no_curve_but_a_reason(shop):
+    ax = fa.metastability(shop).plot()
+    assert any("No call is retried" in t.get_text() for t in ax.texts)
+
+
 @needs_data
 def test_a_large_graph_is_drawn_in_groups_that_can_be_read():
     arch = fa.read(data_path("jaeger-fixtures", "dependencies-large.json"))
