@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 #: Pixels per character and per row.
 WIDE, HIGH = 7.0, 24.0
+#: Mean width of a character of a label [px].
+CHARACTER = 6.4
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,16 @@ class Mark:
     row: str
     entry: bool
     down: bool
+
+    @property
+    def text_x(self) -> float:
+        """Where the label begins [px]."""
+        return round(self.x + self.radius + (8 if self.entry else 5), 1)
+
+    @property
+    def text_width(self) -> float:
+        """Width of the strip of paper behind the label, on which calls do not strike it through [px]."""
+        return round(CHARACTER * len(self.label) + 4, 1)
 
 
 @dataclass(frozen=True)
@@ -144,7 +156,8 @@ def _links(found: View, x: Array, y: Array, radius: Array) -> list[Link]:
             bend = max(0.4 * abs(yb - ya), 24.0)
             path = f"M{xa:.1f} {ya:.1f}C{xa - bend:.1f} {ya:.1f} {xb - bend:.1f} {yb:.1f} {xb:.1f} {yb:.1f}"
         else:
-            out = xa + 12.0 + 6.6 * len(found.texts[a]) if xb > xa else xa
+            label = float(radius[a]) + (12 if found.entry[a] else 9) + CHARACTER * len(found.texts[a])
+            out = min(xa + label, 0.1 * xa + 0.9 * xb) if xb > xa else xa
             tip = xb - float(np.sign(xb - xa)) * (float(radius[b]) + (6 if found.entry[b] else 3))
             bend = max(0.45 * abs(tip - out), 26.0) * float(np.sign(xb - xa))
             path = f"M{out:.1f} {ya:.1f}C{out + bend:.1f} {ya:.1f} {tip - bend:.1f} {yb:.1f} {tip:.1f} {yb:.1f}"

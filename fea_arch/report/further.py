@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fea_arch.errors import ConvergenceError, ModelError
 from fea_arch.report.blocks import Table, shown
-from fea_arch.report.quantities import number_text
+from fea_arch.report.quantities import number_text, time_text
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Architecture
@@ -77,15 +77,16 @@ def score_part(result: Any) -> Part:
     low, high = result.interval
     groups = [(g, getattr(result, g)) for g in ("static", "dynamic", "modal", "nonlinear")]
     known = ", ".join(f"{name} {value:.0f}" for name, value in groups if not math.isnan(value))
+    assumed = "" if result.objective_stated else f" of {time_text(result.objective_s)} (assumed)"
     between = f" (95 % interval {low:.0f} to {high:.0f})" if not math.isnan(low) else ""
     sentences = (
-        f"Score {result.value:.1f} of 100, {result.label}{between}: the share of requests that are answered within the "
-        "objective, averaged over a catalogue of situations.",
+        f"Score {result.value:.1f} of 100, {result.label}{between}: the share of requests that are answered within "
+        f"the objective{assumed}, averaged over a catalogue of situations.",
         f"By group: {known}.",
     )
     rows = [[shown(c), shown(s), f"{points:.2f}"] for c, s, points in result.worst(12)]
     table = Table(("component", "situation", "points lost"), rows, "", (2,))
-    size = (8.5, 5.6)
+    size = (6.6, 4.9)
     return Part(sentences, table, picture(result, "light", size), picture(result, "dark", size),
                 f"Where the points are lost: from 100 down to {result.value:.1f}, one step for each situation.")
 
@@ -111,6 +112,7 @@ def fracture_part(result: Any) -> Part:
         for e in result.path[:15]
     ]
     table = Table(("at load", "component", "criterion", "because", "event"), rows, "", (0,))
-    size = (8.5, 4.6)
-    caption = f"Requests served over requests offered; {number_text(len(result.path))} events on the crack path."
+    size = (6.6, 4.2)
+    events = f"{number_text(len(result.path))} event{'' if len(result.path) == 1 else 's'}"
+    caption = f"Requests served over requests offered; {events} on the crack path."
     return Part(tuple(sentences), table, picture(result, "light", size), picture(result, "dark", size), caption)
