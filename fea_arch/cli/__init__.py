@@ -16,7 +16,9 @@ import click
 from fea_arch import __version__
 from fea_arch.errors import ConvergenceError, FeaArchError, MissingExtraError, ProbeError
 
-__all__ = ["BELOW_THE_BAR", "BAD_INPUT", "COMMANDS", "FAILED", "FINE", "INTERRUPTED", "main", "program"]  # noqa: RUF022
+__all__ = [  # noqa: RUF022
+    "BELOW_THE_BAR", "BAD_INPUT", "COMMANDS", "FAILED", "FINE", "INTERRUPTED", "below_the_bar", "main", "program",
+]
 
 FINE, BELOW_THE_BAR, BAD_INPUT, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 
@@ -41,6 +43,22 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON Schema of a document.",
     "warm-up": "Compile the kernels once, so that later calls are quick.",
 }
+
+
+def below_the_bar(value: float, bar: float) -> str:
+    """Return the line that says why ``--fail-under`` fails, with as many digits as it takes to see it.
+
+    Examples
+    --------
+    >>> print(below_the_bar(98.2, 99.0), below_the_bar(99.9878, 99.99), sep=chr(10))
+    fea-arch: 98.20 is below the bar of 99
+    fea-arch: 99.988 is below the bar of 99.99
+    """
+    if value != value:
+        return f"fea-arch: nothing is answered that could reach the bar of {bar:g}"
+    digits = next((k for k in range(2, 15) if float(f"{value:.{k}f}") < bar), 15)
+    return f"fea-arch: {value:.{digits}f} is below the bar of {bar:.15g}"
+
 
 _EPILOG = """\b
 Examples:

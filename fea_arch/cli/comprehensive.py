@@ -28,7 +28,7 @@ def command(
       fea-arch comprehensive --json | jq .system_health
       fea-arch comprehensive --out reports
     """
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.cli.console import progress, show
     from fea_arch.cli.files import as_json as to_json
     from fea_arch.cli.files import write_report
@@ -54,6 +54,6 @@ def command(
     if written is not None:
         click.echo(f"written: {written}", err=True)
     if fail_under is not None and found.score.value < fail_under:
-        click.echo(f"fea-arch: {found.score.value:.2f} is below the bar of {fail_under:g}", err=True)
+        click.echo(below_the_bar(found.score.value, fail_under), err=True)
         return BELOW_THE_BAR
     return FINE

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fea_arch.report.blocks import Table, plain_lines
+from fea_arch.report.blocks import Table, fitted, plain_lines
 
 if TYPE_CHECKING:
     from fea_arch.report.blocks import Block
@@ -40,12 +40,22 @@ def show(blocks: Iterable[Block]) -> None:
         if not isinstance(block, Table):
             console.print(Text(block))
             continue
+        if not block.headers:
+            continue
         table = RichTable(title=Text(block.title) if block.title else None, title_justify="left", header_style="bold")
-        for header, right in zip(block.headers, block.right()):
-            table.add_column(Text(header), justify="right" if right else "left", overflow="fold")
+        # lines between the columns where there is room for them, else all room for the text
+        widths = fitted(block, console.width - 4, gap=3)
+        if len(widths) < len(block.headers) or widths != fitted(block, 10_000, gap=3):
+            table.box, table.pad_edge, table.padding = None, False, (0, 2, 0, 0)
+            widths = fitted(block, console.width)
+        for header, right, width in zip(block.headers, block.right(), widths):
+            table.add_column(Text(header), justify="right" if right else "left", overflow="fold", width=width)
         for row in block.rows:
-            table.add_row(*(Text(cell, style=block.style(cell)) for cell in row))
+            table.add_row(*(Text(cell, style=block.style(cell)) for cell in row[: len(widths)]))
         console.print(table)
+        if len(widths) < len(block.headers):
+            left = ", ".join(block.headers[len(widths) :])
+            console.print(Text(f"Too narrow for: {left}.", style="dim"))
 
 
 class _Line:

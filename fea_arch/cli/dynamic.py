@@ -53,7 +53,7 @@ def command(
       fea-arch dynamic --burst 3 --burst-duration 60 --no-recovery
       fea-arch dynamic traces.json --json | jq .load_handling.burst
     """
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.cli.console import progress, show
     from fea_arch.cli.files import as_json as to_json
     from fea_arch.cli.files import write_report
@@ -76,7 +76,7 @@ def command(
         click.echo(f"written: {written}", err=True)
     share = document["load_handling"]["burst"]["within_objective_share"]
     if fail_under is not None and (share is None or 100.0 * share < fail_under):
-        click.echo(f"fea-arch: {100.0 * (share or 0.0):.2f} is below the bar of {fail_under:g}", err=True)
+        click.echo(below_the_bar(100.0 * (share or 0.0), fail_under), err=True)
         return BELOW_THE_BAR
     return FINE
 

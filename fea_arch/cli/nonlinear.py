@@ -45,7 +45,7 @@ def command(
       fea-arch nonlinear --set cipher.servers=48 --fail-under 2
       fea-arch nonlinear traces.json --json | jq .fracture_analysis
     """
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.cli.console import progress, show
     from fea_arch.cli.files import as_json as to_json
     from fea_arch.cli.files import write_report
@@ -66,7 +66,7 @@ def command(
     if written is not None:
         click.echo(f"written: {written}", err=True)
     if fail_under is not None and collapse is not None and collapse < fail_under:
-        click.echo(f"fea-arch: {collapse:.4g} is below the bar of {fail_under:g}", err=True)
+        click.echo(below_the_bar(collapse, fail_under), err=True)
         return BELOW_THE_BAR
     return FINE
 

@@ -49,7 +49,7 @@ def command(
       fea-arch report docker-compose.yml -o picture.svg
       fea-arch report traces.json --load-factor 3 --markdown > comment.md
     """
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.report.overview import overview
 
     form = _form(output, as_json=as_json, as_markdown=as_markdown)
@@ -87,7 +87,7 @@ def command(
     if found.collapse is not None:
         return BELOW_THE_BAR
     if fail_under is not None and not 100 * found.served >= fail_under:
-        click.echo(f"fea-arch: {100 * found.served:.2f} is below the bar of {fail_under:g}", err=True)
+        click.echo(below_the_bar(100 * found.served, fail_under), err=True)
         return BELOW_THE_BAR
     return FINE
 

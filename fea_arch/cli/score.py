@@ -30,7 +30,7 @@ def command(
       fea-arch score --json | jq '.losses[:3]'
     """
     import fea_arch
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.cli.console import progress, show
     from fea_arch.cli.files import as_json as to_json
     from fea_arch.cli.files import write_report
@@ -52,6 +52,6 @@ def command(
     if written is not None:
         click.echo(f"written: {written}", err=True)
     if fail_under is not None and found.value < fail_under:
-        click.echo(f"fea-arch: {found.value:.2f} is below the bar of {fail_under:g}", err=True)
+        click.echo(below_the_bar(found.value, fail_under), err=True)
         return BELOW_THE_BAR
     return FINE

@@ -42,15 +42,16 @@ def command(
     if as_json:
         click.echo(to_json(found.to_dict()), nl=False)
         return FINE
-    click.echo(f"{found.quantity} of {shown(found.of)}: {found.value:.6g} ({found.method})")
+    unit = " s" if "response" in found.quantity else ""
+    click.echo(f"{found.quantity} of {shown(found.of)}: {found.value:.6g}{unit} ({found.method})")
     for name, elasticity in found.ranking(limit):
         if elasticity == elasticity:
             row = found[name]
             more = row["by_servers"]
-            text = f", one server more {more:+.3g}" if more == more else ""
+            text = f", one server more {more:+.3g}{unit}" if more == more else ""
             click.echo(f"  {shown(name)}: 1 % more service time {elasticity:+.3g} %{text}")
     for name, slope in found.influence.items():
-        click.echo(f"  load at {shown(name)}: {slope:+.3g} for one request/s more")
+        click.echo(f"  load at {shown(name)}: {slope:+.3g}{unit} for one request/s more")
     for text in found.findings:
         click.echo(f"  {shown(text)}")
     return FINE

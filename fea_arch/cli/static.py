@@ -47,7 +47,7 @@ def command(
       fea-arch static --json | jq .boundary_conditions
     """
     import fea_arch
-    from fea_arch.cli import BELOW_THE_BAR, FINE
+    from fea_arch.cli import BELOW_THE_BAR, FINE, below_the_bar
     from fea_arch.errors import UnstableLoadError
     from fea_arch.report import static as report
 
@@ -64,7 +64,7 @@ def command(
     if fail_under is not None:
         served = 100 * report.served_within_objective(arch, result)
         if served < fail_under:
-            click.echo(f"fea-arch: {served:.2f} is below the bar of {fail_under:g}", err=True)
+            click.echo(below_the_bar(served, fail_under), err=True)
             return BELOW_THE_BAR
     return FINE
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-__all__ = ["Block", "Table", "plain_lines", "shown"]
+__all__ = ["Block", "Table", "fitted", "plain_lines", "shown"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,36 @@ def _width(text: str) -> int:
 def _padded(text: str, width: int, right: bool) -> str:
     space = " " * max(width - _width(text), 0)
     return space + text if right else text + space
+
+
+def fitted(table: Table, room: int, gap: int = 2) -> list[int]:
+    """Return the width of each column of a table that fits into ``room`` characters.
+
+    Names and numbers keep their width; text is broken between words. What has no room is left out from the right, so
+    the list may be shorter than the headers. A name takes half of the room at most.
+
+    Examples
+    --------
+    >>> table = Table(("component", "in flight", "governed by"), [("gateway", "0.04", "its own capacity")], "", (1,))
+    >>> fitted(table, 60), fitted(table, 34), fitted(table, 24)
+    ([9, 9, 16], [9, 7, 14], [9, 9])
+    """
+    natural, least = [], []
+    for k, (column, right) in enumerate(zip(zip(table.headers, *table.rows), table.right())):
+        words = [word for text in (column[:1] if right or k == 0 else column) for word in text.split()]
+        cells = column[1:] if right or k == 0 else ()
+        natural.append(max(map(_width, column)))
+        least.append(max(map(_width, (*words, *cells)), default=0))
+    least[0] = min(least[0], max(room // 2, 1))
+    natural[0] = min(natural[0], max(room // 2, least[0]))
+    kept = len(least)
+    while kept > 1 and sum(least[:kept]) + gap * (kept - 1) > room:
+        kept -= 1
+    widths, spare = least[:kept], room - sum(least[:kept]) - gap * (kept - 1)
+    while spare > 0 and widths != natural[:kept]:  # a character at a time where most is missing
+        k = max(range(kept), key=lambda i: natural[i] - widths[i])
+        widths[k], spare = widths[k] + 1, spare - 1
+    return widths
 
 
 def plain_lines(blocks: Iterable[Block]) -> Iterator[str]:

@@ -64,6 +64,8 @@ def _now(found: Comprehensive) -> list[str]:
     if health.level:
         out.append(f"Incident level {health.level}: {shown('; '.join(health.reasons))}.")
         out += [f"{k}. {shown(step)}" for k, step in enumerate(health.steps, 1)]
+        if not found.score.objective_stated:
+            out.append("The objective is assumed: state one before you act on the incident.")
     else:
         out.append("No incident.")
     return out

@@ -197,8 +197,9 @@ class Manifest:
         )
         self.note(
             "info" if not assumed else "warning",
-            f"arrivals of {rate:g}/s {'are assumed' if assumed else 'were stated'} at each of the {len(listed)} parts "
-            f"that nobody depends on: {shown}",
+            f"arrivals of {rate:g}/s {'are assumed' if assumed else 'were stated'} at "
+            + (f"each of the {len(listed)} parts" if len(listed) != 1 else "the only part")
+            + f" that nobody depends on: {shown}",
             listed[0] if listed else "",
             "loads",
             "rate_per_s=..." if assumed else "",

@@ -120,3 +120,32 @@ def test_shell_completion_is_offered(monkeypatch, capsys, shell):
     with pytest.raises(SystemExit):
         main([])
     assert "_FEA_ARCH_COMPLETE" in capsys.readouterr().out
+
+
+def wide() -> Table:
+    headers = ("component", "req/s", "utilisation", "state", "because", "governed by")
+    rows = [(f"infrastructure-deployment-{k}", "12.5", "42.0 %", "elastic", "its workers wait for the callee", "host")
+            for k in range(3)]
+    return Table(headers, rows, "Components", (1, 2))
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80, 100, 200])
+def test_a_table_on_a_terminal_breaks_no_word_and_no_number(monkeypatch, columns):
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    module.show([wide()])
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+    assert max(map(len, text.splitlines())) <= columns
+    if columns >= 60:
+        assert "infrastructure-deployment-0" in text
+        assert "42.0 %" in text
+        assert "elastic" in text
+    left = "Too narrow for:" in text
+    assert left == (columns < 80)
+    if not left:
+        assert "governed" in text
+        for word in ("workers", "callee", "host"):
+            assert word in text
