@@ -30,7 +30,13 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_theme = "pydata_sphinx_theme"
 html_title = "fea_arch"
-html_theme_options = {"show_toc_level": 2, "navigation_with_keys": False}
+# code and pictures of notebooks take the place of the list of their sections
+NOTEBOOKS = sorted(f"notebooks/{path.stem}" for path in Path(__file__).parent.parent.glob("notebooks/*.ipynb"))
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "secondary_sidebar_items": {**{name: [] for name in NOTEBOOKS}, "**": ["page-toc", "sourcelink"]},
+}
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.plotting.style import axes_for, cut, finish
+from fea_arch.plotting.style import axes_for, cut, finish, in_short
 
 if TYPE_CHECKING:
     from fea_arch.results.frequency_response import FrequencyResponse
@@ -21,8 +21,8 @@ _SPECTRA = {
     "within_objective_share": "share within the objective",
 }
 _FOUND = {
-    "peak_backlog": "piles up {:.3g} requests", "drain_time_s": "takes {:.3g} s to drain",
-    "within_objective_share": "leaves {:.0%} within the objective",
+    "peak_backlog": "piles up {} requests", "drain_time_s": "takes {} s to drain",
+    "within_objective_share": "leaves {} within the objective",
 }
 
 
@@ -128,10 +128,10 @@ def plot_burst_spectrum(
     finite = np.where(np.isfinite(values), values, -np.inf)
     worst = -finite if quantity == "within_objective_share" else finite
     if np.isfinite(values).any():
-        k, j = np.unravel_index(int(np.argmax(np.where(np.isfinite(values), worst, -np.inf))), values.shape)
-        title += (
-            f": {result.factors[k]:g} times the load for {result.durations_s[j]:g} s "
-            + _FOUND[quantity].format(values[k, j])
-        )
+        at = np.unravel_index(int(np.argmax(np.where(np.isfinite(values), worst, -np.inf))), values.shape)
+        value = float(values[at])
+        amount = f"{value:.0%}" if quantity == "within_objective_share" else in_short(value)
+        title += f": {result.factors[at[0]]:g} times the load for {result.durations_s[at[1]]:g} s "
+        title += _FOUND[quantity].format(amount)
     title += f" ({left_out} bursts do not drain in the window)" if left_out else ""
     return finish(ax, colours, title=title, x="duration of the burst [s]", y=_SPECTRA[quantity], above=True)

@@ -41,6 +41,6 @@ def plot_recovery(result: RecoveryResult, ax: Any = None, *, limit: int = 20, th
     ax.set_yticks(range(order.size), [cut(result.components[i]) for i in order])
     ax.invert_yaxis()
     ax.set_xlim(0, top * 1.15)
-    met = int(np.count_nonzero(result.met))
-    title = f"Recovery from an outage of {result.outage_s:g} s: {met} of {len(result.components)} objectives are met"
+    kept = int(np.count_nonzero(result.met))
+    title = f"Recovery from an outage of {result.outage_s:g} s: {kept} of {len(result.components)} objectives are met"
     return finish(ax, colours, title=title, x="recovery time / objective", grid="x", above=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.plotting.style import axes_for, cut, finish
+from fea_arch.plotting.style import axes_for, cut, finish, in_short
 
 if TYPE_CHECKING:
     from fea_arch.results.transient import TransientResult
@@ -71,5 +71,6 @@ def plot_transient(
     ax.set_ylim(bottom=0)
     title = "History under the changing load"
     if order and quantity != "success_share":
-        title += f": {cut(names[order[0]])} reaches {np.nanmax(values[:, order[0]]):.3g} {_UNITS[quantity]}"
+        most = float(np.nanmax(values[:, order[0]]))
+        title += f": {cut(names[order[0]])} reaches {in_short(most)} {_UNITS[quantity]}"
     return finish(ax, colours, title=title, x="time [s]", y=_LABELS[quantity], above=True)
