@@ -19,7 +19,6 @@ from fea_arch.solvers.adjoint import Adjoint, build_adjoint
 from fea_arch.solvers.gradient import Gradient, build_gradient
 from fea_arch.solvers.limit_load import largest_load_factor
 from fea_arch.solvers.network import Network, build_network
-from fea_arch.solvers.nonlocal_derivatives import count_inside, sends_inside
 from fea_arch.solvers.statics import NetworkState, solve_network
 
 __all__ = ["COLLAPSE", "opened", "sensitivity"]
@@ -34,8 +33,8 @@ SMALL = 1e-4
 METHOD = f"central differences of {STEP:.0%}, verified with half the step"
 #: Components that are varied where differences are taken, the busiest ones.
 MOST = 12
-#: Components below bounded pools beyond which the pools are not differentiated one by one.
-MOST_INSIDE = 300
+#: Components beyond which whole servers stay first-order changes.
+MOST_AGAIN = 300
 #: The same where each value is a search for a fold.
 MOST_FOLDS = 3
 #: Relative accuracy of such a search, and of one for whole servers [1].
@@ -98,8 +97,7 @@ def sensitivity(
     ``spread`` is what it still moves from 0.2 to 0.1 % below. For the score (a sum over paths that break and
     recover), modes and recovery times,
     central differences over the busiest components are taken with two steps; ``spread`` is their largest
-    disagreement as a share of the largest effect, and a finding names the parameters beyond 10 %. The same holds for
-    responses where components below a bounded pool send each other work asynchronously, or are more than 300.
+    disagreement as a share of the largest effect, and a finding names the parameters beyond 10 %.
 
     Examples
     --------
@@ -139,7 +137,8 @@ def sensitivity(
         share = weight if of is not None else other.external / total
         return _answer(solve_network(other, load_factor=load_factor, tol=1e-12), share, quantile)[0]
 
-    if sends_inside(network, state.tight) or count_inside(network, state.tight) > MOST_INSIDE:
+    adjoint = build_adjoint(state)
+    if not adjoint.exact:
         chosen = np.argsort(-state.utilisation, kind="stable")[: most or MOST].tolist()
         found = by_differences(moved, arch, network, chosen, step=SMALL)
         return _result(
@@ -147,12 +146,11 @@ def sensitivity(
             load_factor=load_factor, method=METHOD.replace(f"{STEP:.0%}", f"{SMALL:.2%}"),
             findings=(*findings, *_kinks(found.kinks)), spread=found.spread,
         )  # fmt: skip
-    adjoint = build_adjoint(state)
     psi, sweeps = adjoint.solve(adjoint.seed(mean, variance))
     gradient = build_gradient(adjoint, psi, sweeps)
     if of is None:  # the weights move with the rates
         gradient.rate[:] = gradient.rate + _mix(state, weight, quantile, value) / (state.external.sum() or 1.0)
-    if (state.sweeps > 1 or quantile is not None) and network.n <= MOST_INSIDE:
+    if (state.sweeps > 1 or quantile is not None) and network.n <= MOST_AGAIN:
         for i in np.argsort(-np.abs(np.nan_to_num(gradient.servers)), kind="stable")[:MOST_SERVERS].tolist():
             c = arch.components[i]
             if abs(gradient.servers[i]) > 1e-4 * value and network.law[i] == 0:  # no small step
@@ -322,9 +320,11 @@ def _near_fold(network: Network, factor: float) -> tuple[Gradient, float] | None
     for distance in NEAR:
         try:
             state = solve_network(network, load_factor=factor * (1.0 - distance), tol=1e-11, max_sweeps=2000)
-            if state.limiting >= 0 or sends_inside(network, state.tight):
+            if state.limiting >= 0:
                 return None
             adjoint = build_adjoint(state)
+            if not adjoint.exact:
+                return None
             gradient = build_gradient(adjoint, *adjoint.solve(adjoint.seed(weight)))
         except ConvergenceError:
             return None

@@ -12,6 +12,7 @@ that follow the queue the calls of each target, bounded pools the waits that the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,18 +21,18 @@ from fea_arch.kernels.call_derivatives import differentiate_calls
 from fea_arch.kernels.station_derivatives import differentiate_stations
 from fea_arch.kernels.transposed import solve_transposed
 from fea_arch.solvers.network import Array, Index
-from fea_arch.solvers.nonlocal_derivatives import (
-    PoolDerivatives,
-    balancer_derivatives,
-    host_derivatives,
-    pool_derivatives,
-)
-from fea_arch.solvers.statics import NetworkState
+from fea_arch.solvers.network_state import NetworkState
+from fea_arch.solvers.nonlocal_derivatives import balancer_derivatives, host_derivatives
+from fea_arch.solvers.pool_coupling import pull_pools
+from fea_arch.solvers.pool_linearisation import PoolLinearisation, PoolPull
+from fea_arch.solvers.pool_servers import add_servers
 
 __all__ = ["BACKOFF", "CALLS", "MEAN", "RETRY", "TIMEOUT", "Adjoint", "build_adjoint"]
 
 #: Columns of the call derivatives.
 MEAN, VARIANCE, SUCCESS, CALLS, TIMEOUT, BACKOFF, RETRY = range(7)
+#: Rounds between the pools and everything else before their waits are solved for together.
+MOST_ROUNDS = 40
 
 
 @dataclass(eq=False)
@@ -58,7 +59,7 @@ class Adjoint:
         self._rows: list[Index] = []
         self._columns: list[Index] = []
         self._values: list[Array] = []
-        self._size = 0
+        self.size = 0
         self.explicit_service: dict[int, list[tuple[Index, Array]]] = {}
         self.explicit_scv: dict[int, list[tuple[Index, Array]]] = {}
         network = self.network
@@ -79,21 +80,25 @@ class Adjoint:
             touched = np.flatnonzero(~np.isnan(state.wait_fixed) & np.isnan(state.wait_shared))
             self.pool_wait = dict(zip(touched.tolist(), self._block(np.arange(touched.size)).tolist()))
         self.final = self._sweep(state, {**self.shared, **self.pool_wait})
-        self.pools: PoolDerivatives | None = None
+        self.pools: PoolLinearisation | None = None
+        self.pool_components = np.array(list(self.pool_wait), np.int64)
+        self.pool_rows = np.array(list(self.pool_wait.values()), np.int64)
+        self._factors: Any = None
+        self.exact = True
         self._traffic()
         if hosts:
             self._hosts()
         if self.balanced.size:
             self._balancers()
         if self.pool_wait:
-            self.pools = pool_derivatives(state, state.tight, state.binding, list(self.pool_wait))
-            self._pool_rows(self.pools)
+            self.pools = PoolLinearisation(state)
+            self.exact = self.pools.agrees
         self._finish()
 
     # -- numbering -----------------------------------------------------------
     def _block(self, rank: Index) -> Index:
-        place = self._size + rank
-        self._size += rank.size
+        place = self.size + rank
+        self.size += rank.size
         return np.asarray(place, np.int64)
 
     def _add(self, row: Index, column: Index, value: Array) -> None:
@@ -127,7 +132,7 @@ class Adjoint:
             network.law, network.rates, network.rate_first, network.arrival_scv, station, step,
         )  # fmt: skip
         base = self._block(network.position * 6)
-        self._size += 5 * n  # six unknowns a component
+        self.size += 5 * n  # six unknowns a component
         at = {name: base + k for k, name in enumerate("OQARVs")}
         dead = self.limit <= 0.0
         station[dead] = 0.0
@@ -249,25 +254,13 @@ class Adjoint:
             self._from_flow(rows, i, value[0])
             self._from_hold(rows, self.final, i, value[1], value[2])
 
-    def _pool_rows(self, pools: PoolDerivatives) -> None:
-        final = self.final
-        row = np.array(list(self.pool_wait.values()), np.int64)
-        for i, value in pools.flow.items():
-            self._from_flow(row, i, value)
-        for i, value in pools.service.items():
-            if self.service.size:
-                self._add(row, self.service[i] * np.ones(row.size, np.int64), value)
-            self.explicit_service.setdefault(i, []).append((row, value))
-        for i, (by_hold, by_scv) in pools.hold.items():
-            self._from_hold(row, final, i, by_hold, by_scv)
-        for i, value in pools.open_wait.items():
-            station = final.station[i, :, 3]
-            lam, h, var = value * station[0], value * station[1], value * station[2]
-            limit = self.limit[i] if not (np.isfinite(self.network.rate_limit[i]) and self.limit[i] < 1) else 0.0
-            self._add(row, self.arrivals[i] * np.ones(row.size, np.int64), lam * limit)
-            hold, hold_var = float(final.h[i]), float(final.h_var[i])
-            # by (h, h_var) -> by (h, scv): h_var = scv h^2
-            self._from_hold(row, final, i, h + var * 2.0 * hold_var / max(hold, 1e-300), var * hold**2)
+    def explicit(self, psi: Array) -> tuple[PoolPull, Array] | None:
+        """Return what the waits of the pools owe to parameters and to one more server, at given adjoint values."""
+        if self.pools is None:
+            return None
+        weight = np.zeros(self.network.n)
+        weight[self.pool_components] = psi[self.pool_rows]
+        return pull_pools(self, psi[self.pool_rows])[1], add_servers(self.pools, weight)
 
     # -- solution ---------------------------------------------------------------
     def _finish(self) -> None:
@@ -275,7 +268,7 @@ class Adjoint:
 
         row, column = np.concatenate(self._rows), np.concatenate(self._columns)
         value = np.concatenate(self._values)
-        jacobian = coo_array((value, (row, column)), shape=(self._size, self._size)).tocsc()
+        jacobian = coo_array((value, (row, column)), shape=(self.size, self.size)).tocsc()
         self.ptr = jacobian.indptr.astype(np.int64)
         self.row = jacobian.indices.astype(np.int64)
         self.value = jacobian.data
@@ -290,20 +283,60 @@ class Adjoint:
         ConvergenceError
             At a limit point, where the adjoint does not exist.
         """
-        x = np.zeros(self._size)
-        change = np.inf
-        for sweep in range(1, max_sweeps + 1):
-            change = solve_transposed(self.ptr, self.row, self.value, seed, x)
-            if self.triangular or change <= tol:
-                return x, sweep
-            if not change < 1e6:
+        x, sweeps = self._solve_local(seed, tol, max_sweeps)
+        if self.pools is None:
+            return x, sweeps
+        rows, last = self.pool_rows, np.inf
+        for _ in range(MOST_ROUNDS):
+            before = x[rows]
+            x, again = self._solve_local(seed + pull_pools(self, before)[0], tol, max_sweeps)
+            sweeps += again
+            change = float(np.abs(x[rows] - before).max())
+            scale = float(np.abs(x[rows]).max())
+            if change <= tol * scale:
+                return x, sweeps
+            if not change < 0.5 * last:
                 break
+            last = change
+        return self._solve_coupled(seed, tol, max_sweeps)
+
+    def _solve_coupled(self, seed: Array, tol: float, max_sweeps: int) -> tuple[Array, int]:
+        """Solve for the adjoint values of the waits by GMRES where the rounds do not settle (Saad and Schultz 1986)."""
+        from scipy.sparse.linalg import LinearOperator, gmres
+
+        rows, count = self.pool_rows, 0
+
+        def apply(y: Array) -> Array:
+            nonlocal count
+            count += 1
+            pulled = pull_pools(self, np.asarray(y, float).ravel())[0]
+            return np.asarray(y - self._solve_local(pulled, tol, max_sweeps)[0][rows])
+
+        start = self._solve_local(seed, tol, max_sweeps)[0][rows]
+        operator = LinearOperator((rows.size, rows.size), matvec=apply, dtype=float)
+        y, failed = gmres(operator, start, rtol=1e-12, atol=0.0, restart=min(rows.size, 200), maxiter=3)
+        if failed or not np.isfinite(y).all():
+            raise ConvergenceError("the equilibrium is at a limit point: it has no derivative there")
+        return self._solve_local(seed + pull_pools(self, y)[0], tol, max_sweeps)[0], count
+
+    def _solve_local(self, seed: Array, tol: float, max_sweeps: int) -> tuple[Array, int]:
+        """Solve with the waits of the pools held fixed."""
+        x = np.zeros(self.size)
+        if self._factors is None:
+            for sweep in range(1, max_sweeps + 1):
+                change = solve_transposed(self.ptr, self.row, self.value, seed, x)
+                if self.triangular or change <= tol:
+                    return x, sweep
+                if not change < 1e6:
+                    break
         from scipy.sparse import csc_array, eye_array
         from scipy.sparse.linalg import splu
 
-        jacobian = csc_array((self.value, self.row, self.ptr), shape=(self._size, self._size))
         try:
-            x = splu((eye_array(self._size, format="csc") - jacobian.T).tocsc()).solve(seed)
+            if self._factors is None:
+                jacobian = csc_array((self.value, self.row, self.ptr), shape=(self.size, self.size))
+                self._factors = splu((eye_array(self.size, format="csc") - jacobian.T).tocsc())
+            x = self._factors.solve(seed)
         except RuntimeError:
             x[:] = np.nan
         if not np.isfinite(x).all():
@@ -312,7 +345,7 @@ class Adjoint:
 
     def seed(self, mean: Array, variance: Array | None = None) -> Array:
         """Return the seed of an answer from its derivatives by every response and variance, (n,) each."""
-        out = np.zeros(self._size)
+        out = np.zeros(self.size)
         out[self.final.at["R"]] = mean
         if variance is not None:
             out[self.final.at["V"]] = variance
@@ -322,7 +355,7 @@ class Adjoint:
         """Return the seed of the utilisation of a component with the M/M/c law."""
         network, state = self.network, self.state
         slots = float(network.servers[i] * network.replicas[i])
-        out = np.zeros(self._size)
+        out = np.zeros(self.size)
         out[self.arrivals[i]] = state.hold[i] * self.limit[i] / slots
         if network.blocking[i]:
             out[self.final.at["O"][i]] = state.arrivals[i] * self.limit[i] / slots

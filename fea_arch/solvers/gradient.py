@@ -74,16 +74,15 @@ def build_gradient(adjoint: Adjoint, psi: Array, sweeps: int) -> Gradient:
             service[i] += sum(float(psi[row] @ value) for row, value in terms)
     for i, terms in adjoint.explicit_scv.items():
         scv[i] += sum(float(psi[row] @ value) for row, value in terms)
-    if adjoint.pools is not None:
-        weight = psi[np.array(list(adjoint.pool_wait.values()), np.int64)]
-        for i, value in adjoint.pools.scv.items():
-            scv[i] += float(weight @ value)
-        for i, value in adjoint.pools.servers.items():
-            servers[i] += float(weight @ value)
-        for e, value in adjoint.pools.calls.items():
-            edge["calls"][e] += float(weight @ value)
-        for e, value in adjoint.pools.latency.items():
-            edge["latency"][e] += float(weight @ value)
+    if (explicit := adjoint.explicit(psi)) is not None:
+        pools, more = explicit
+        servers += more
+        if not adjoint.service.size:
+            service += pools.service
+        service += np.where(own_rates > 0, pools.stated, 0.0)
+        scv += pools.scv
+        edge["calls"] += pools.calls
+        edge["latency"] += pools.latency
     edge["calls"][adjoint.balanced] = np.nan  # the balancer decides them
     edge["timeout"][np.isnan(network.timeout)] = np.nan
     edge["backoff"][network.retries == 0] = 0.0

@@ -73,7 +73,7 @@ def solve_network(
         state.admitted = admit_limit.copy()
     in_source = network.source[network.in_edge]
     pooled = bool((network.blocking[network.source] & network.sync).any())
-    state.memo["tol"] = max(1e-7, 100.0 * tol)
+    state.memo["tol"] = 100.0 * tol
     if not feedback:
         return _march_once(network, state, admit_limit, in_source)
     change = np.inf
