@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.compile import subroutine
 
 __all__ = ["renew_calls"]
 
@@ -69,7 +69,7 @@ def _cut(mean: Any, var: Any, limit: Any) -> Any:
 @subroutine
 def _cut_mixture(mean: Any, var: Any, rare: Any, j: int, limit: Any) -> Any:
     """Like ``_cut`` where some requests take a detour: two gamma distributions, not one with their joint moments."""
-    p, more, spread = rare[0, j], rare[1, j], rare[2, j]
+    p, more, spread = rare[j, 0], rare[j, 1], rare[j, 2]
     usual = mean - p * more
     own = var - p * spread - p * (1.0 - p) * more * more
     if p <= 1e-9 or usual <= 0.0 or own <= 0.0:
@@ -80,32 +80,30 @@ def _cut_mixture(mean: Any, var: Any, rare: Any, j: int, limit: Any) -> Any:
 
 
 @subroutine
-def _advance_phases(i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any, crowded: bool, matter: Any) -> Any:
+def _advance_phases(i: int, out_ptr: Any, calls: Any, edge: Any, flow: Any) -> Any:
     """Move the content of the phases of component ``i`` on; return what it holds in them [req]."""
-    rate, held, weight, wait, content, phase, sync, _ = calls
+    rate, weight, wait, content, phase, sync = calls[0], calls[2], calls[3], calls[4], calls[5], calls[6]
     inside = 0.0
     e = out_ptr[i]
-    while e < out_ptr[i + 1]:
+    end = out_ptr[i + 1]
+    while e < end:
         head = e
         time = 0.0
-        reach = (edge[0, e] + edge[1, e] * flow[i]) / rate[e] if rate[e] > 0.0 else 0.0
-        while e < out_ptr[i + 1] and phase[e] == phase[head]:
+        while e < end and phase[e] == phase[head]:
             if sync[e]:
                 time += weight[e] * rate[e] * wait[e]
-                matter[e] = 1.0 if held[e] and crowded else 0.2
-            inside += content[e]
             e += 1
         if time > 1e-12:
-            inside -= content[head]
-            content[head] = content[head] * edge[2, head] + reach * time * (1.0 - edge[2, head])
-            inside += content[head]
+            reach = edge[2, head] + edge[3, head] * flow
+            content[head] = content[head] * edge[4, head] + reach * time * (1.0 - edge[4, head])
+        inside += content[head]
     return inside
 
 
-@kernel(work=lambda net, *rest: 5e3 * net[0].size)
+@subroutine
 def renew_calls(
     net: Any, station: Any, calls: Any, state: Any, contract: Any, spread: Any, scv: Any, crush: Any, edge: Any,
-    attempts: Any, response: Any, variance: Any, success: Any, rare: Any, service: Any, matter: Any,
+    answer: Any,
 ) -> Any:  # fmt: skip
     """Renew everything that a step takes as given.
 
@@ -121,12 +119,11 @@ def renew_calls(
         Variability of services [1].
     crush : (n,) float64
         Requests inside at which a component runs out of memory; inf without a limit.
-    edge : (3, n_edges) float64
+    edge : (6, n_edges) float64
         As left by the step.
-    attempts, response, variance, success, rare, service, matter : float64
+    answer : tuple of arrays
         Renewed: tries of each call, response time and its variance, share answered, the detour that adds most to the
-        variance (its probability, time and variance, (3, n)), service time of each component, weight of each call in
-        the return value.
+        variance (its probability, time and variance, (n, 3)), service time of each component.
 
     Returns
     -------
@@ -135,34 +132,47 @@ def renew_calls(
     broken : int
         Component that ran out of memory, or -1.
     """
-    order, out_ptr = net[0], net[4]
+    order, out_ptr = net[0], net[3]
     rest, cpu, host, up = station[3], station[4], station[5], station[10]
-    rate, weight, wait, sync, passed = calls[0], calls[2], calls[3], calls[6], calls[7]
-    number, flow, admitted, stretch = state[1], state[2], state[4], state[9]
+    rate, held, weight, wait, sync, passed = calls[0], calls[1], calls[2], calls[3], calls[6], calls[7]
+    number, flow, admitted, stretch = state[1], state[2], state[4], state[8]
     target, per_request, latency, timeout, retries, backoff, budget, required = contract
+    attempts, response, variance, success, rare, service = answer
     broken = -1
-    for i in range(order.size):
-        service[i] = rest[i] + (cpu[i] * stretch[host[i]] if host[i] >= 0 else 0.0)
-        crowded = number[i] > 1.5 * service[i] * flow[i] + 0.5
-        inside = _advance_phases(i, out_ptr, calls, edge, flow, crowded, matter)
-        if broken < 0 and crush[i] < np.inf and up[i] > 0.0 and number[i] + inside >= crush[i]:
-            broken = i
     moved = 0.0
     for k in range(order.size - 1, -1, -1):
         i = order[k]
         y = flow[i]
-        stay = _STUCK if number[i] > 1e-6 else service[i]
-        if y > 1e-12:
-            stay = max(number[i] / y, service[i])
+        now = number[i]
+        s = rest[i]
+        if host[i] >= 0:
+            s += cpu[i] * stretch[host[i]]
+        service[i] = s
+        inside = _advance_phases(i, out_ptr, calls, edge, y)
+        if crush[i] < np.inf and up[i] > 0.0 and now + inside >= crush[i] and (broken < 0 or i < broken):
+            broken = i
+        heavy = 1.0 if now > 1.5 * s * y + 0.5 else 0.2
+        stay = _STUCK if now > 1e-6 else s
+        if y > 1e-6:
+            per = 1.0 / y
+            stay = max(now * per, s)
+            noise = (spread[i] - now) * per * per
+        else:
+            if y > 1e-12:
+                stay = max(now / y, s)
+            noise = (spread[i] - now) / max(y * y, 1e-12)
         total = min(stay, _STUCK)
         # first come, first served: Var N = y^2 Var R + y R (distributional form of Little's law)
-        total_var = min(max((spread[i] - number[i]) / max(y * y, 1e-12), scv[i] * service[i] * service[i]), 1e18)
+        total_var = min(max(noise, scv[i] * s * s), 1e18)
         good = admitted[i]
-        rare[0, i] = 0.0
         widest = 0.0
+        seldom = 0.0
+        more = 0.0
+        apart = 0.0
         for e in range(out_ptr[i], out_ptr[i + 1]):
-            rate[e] = per_request[e] * attempts[e]
+            each = per_request[e]
             if not sync[e]:
+                rate[e] = each * attempts[e]
                 continue
             j = target[e]
             mean = latency[e] + response[j]
@@ -179,29 +189,41 @@ def renew_calls(
                     tries = min(tries, 1.0 + budget[e])
             moved = max(moved, abs(tries - attempts[e]))
             attempts[e] = tries
-            rate[e] = per_request[e] * tries
-            per = mean + (tries - 1.0) / tries * backoff[e]
-            if matter[e] > 0.0 and wait[e] > 0.0:
-                moved = max(moved, matter[e] * abs(per - wait[e]) / max(per, wait[e]))
-            wait[e] = per
-            whole = math.floor(per_request[e])
-            part = per_request[e] - whole
-            once = weight[e] * tries * per
-            total += per_request[e] * once
+            rate[e] = each * tries
+            time = mean
+            if tries != 1.0:
+                time += (tries - 1.0) / tries * backoff[e]
+            if wait[e] > 0.0:
+                change = abs(time - wait[e]) * (heavy if held[e] else 0.2)
+                if change > moved * max(time, wait[e]):
+                    moved = change / max(time, wait[e])
+            wait[e] = time
+            part = each - math.floor(each)
+            once = weight[e] * tries * time
+            total += each * once
             total_var += weight[e] * rate[e] * var + part * (1.0 - part) * once * once
             # the detour with the largest variance: this call, where not every request makes it, or that of the callee
-            for own in range(2):
-                p = part if own == 0 else per_request[e] * rare[0, j]
-                more = once if own == 0 else weight[e] * rare[1, j]
-                if p < 1.0 and p * (1.0 - p) * more * more > widest:
-                    widest = p * (1.0 - p) * more * more
-                    rare[0, i] = p
-                    rare[1, i] = more
-                    rare[2, i] = weight[e] * (tries * var if own == 0 else rare[2, j])
+            width = part * (1.0 - part) * once * once
+            if width > widest:
+                widest = width
+                seldom = part
+                more = once
+                apart = weight[e] * (tries * var)
+            p = each * rare[j, 0]
+            longer = weight[e] * rare[j, 1]
+            width = p * (1.0 - p) * longer * longer
+            if p < 1.0 and width > widest:
+                widest = width
+                seldom = p
+                more = longer
+                apart = weight[e] * rare[j, 2]
             if required[e]:
                 fail = max(0.0, 1.0 - (1.0 - lost) * tries)
-                passed[e] = (1.0 - fail) ** per_request[e] if fail > 0.0 else 1.0
+                passed[e] = (1.0 - fail) ** each if fail > 0.0 else 1.0
                 good *= passed[e]
+        rare[i, 0] = seldom
+        rare[i, 1] = more
+        rare[i, 2] = apart
         response[i] = min(total, _STUCK)
         variance[i] = min(total_var, 1e18)
         success[i] = good

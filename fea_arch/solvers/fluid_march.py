@@ -8,7 +8,7 @@ of calls are renewed after each step; the step shrinks where they move fast.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -16,8 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.errors import ConvergenceError
-from fea_arch.kernels.fluid import advance
-from fea_arch.kernels.fluid_calls import renew_calls
+from fea_arch.kernels.fluid import WORK_ROWS
+from fea_arch.kernels.fluid_march import (
+    BROKEN,
+    BROKEN_NODE,
+    BUSY,
+    C_STEP,
+    C_TIME,
+    COLLAPSED,
+    DONE,
+    FILLED,
+    REPEATED,
+    STEPS,
+    march,
+)
 from fea_arch.solvers.fluid import Fluid
 from fea_arch.solvers.fluid_record import History, Recorder
 from fea_arch.solvers.station_tables import CELLS
@@ -26,7 +38,8 @@ __all__ = ["Change", "run_fluid"]
 
 Array = NDArray[np.float64]
 
-_INNER = 2.0 - math.sqrt(2.0)
+#: Node and call updates after which the loop comes back, so that it can be interrupted and watched.
+_PAUSE = 3e6
 
 
 @dataclass(frozen=True)
@@ -40,124 +53,63 @@ class Change:
     empty: bool = False
 
 
-class _Curve:
-    """A load factor that is linear between knots; equal times make a jump."""
-
-    def __init__(self, time: Array, value: Array) -> None:
-        self.time: list[float] = time.tolist()
-        self.value: list[float] = value.tolist()
-
-    def at(self, t: float, *, after: bool) -> float:
-        """Return the factor at a time; at a jump the later value if ``after``."""
-        high = bisect_right(self.time, t) if after else bisect_left(self.time, t)
-        if high == 0:
-            return self.value[0]
-        if high == len(self.time):
-            return self.value[-1]
-        a, b = self.time[high - 1], self.time[high]
-        x = (t - a) / (b - a) if b > a else float(after)
-        return self.value[high - 1] + x * (self.value[high] - self.value[high - 1])
-
-
 class Marcher:
-    """The arrays of a model, bundled for the kernels.
+    """The arrays of a model, bundled for the kernel.
 
-    ``net``: order, callers (pointer, component, call), calls of each component (pointer).
+    ``net``: order, callers (pointer, call), calls of each component (pointer).
     ``station``: table row, scale, copies, service without CPU part, CPU part, host, rate limit, bounded, arrivals from
     outside, ceiling of the flow, answering.
     ``calls``: rate, worker held, weight in time, time per try, content of the phase, phase, synchronous, share that
     goes on.
-    ``state``: all inside, number, flow, inflow, share admitted, turn-over, in service, workers per flow that wait,
-    further arrivals, stretch of each host.
+    ``state``: where the law was evaluated last (all inside), number, flow, inflow, share admitted, turn-over, in
+    service, further arrivals, stretch of each host.
+    ``contract``, ``answer``: see :func:`fea_arch.kernels.fluid_calls.renew_calls`.
+    ``noise``: variance of the numbers, variability of services, number at which memory runs out.
+    ``lags``: of every change of throughput, of capacity beyond what is warm.
+    ``closed``: users, think times, users that wait.
     """
 
-    def __init__(self, model: Fluid, curve: _Curve, external: Array, closed: tuple[Array, Array]) -> None:
+    def __init__(
+        self, model: Fluid, knots: tuple[Array, Array], external: Array, closed: tuple[Array, Array] | None,
+        record: Recorder,
+    ) -> None:  # fmt: skip
         s, n, m = model.state, model.n, model.m
-        self.model, self.curve = model, curve
-        self.users, self.think = closed
-        self.populated = bool((self.users > 0.0).any())
-        self.lagging = s["lag"] if s["lag_kind"] == 2 else np.zeros(n)
-        self.cold = s["lag_kind"] == 1
-        self.inflow, self.admitted, self.turn, self.z, self.b1, self.extra = np.zeros((6, n))
-        self.admitted += 1.0
-        self.net = (model.order, model.in_ptr, model.in_source, model.in_edge, model.out_ptr)
-        self.station = (
-            model.row, model.scale, s["copies"], model.rest, model.cpu, model.host, model.limit, model.bounded,
-            external, s["ceiling"], s["up"],
+        users, think = (np.zeros(n), np.zeros(n)) if closed is None else closed
+        self.books, self.record = np.zeros((4, n)), record
+        self.clock, self.count = np.zeros(3), np.zeros(6, np.int64)
+        self.count[BROKEN_NODE] = -1
+        none, inflow, admitted, turn, busy, extra = np.zeros((6, n))
+        admitted += 1.0
+        self.arrays = (
+            tuple(np.ascontiguousarray(k, np.float64) for k in knots),
+            (model.order, model.in_ptr, model.in_edge, model.out_ptr),
+            (
+                model.row, model.scale, s["copies"], model.rest, model.cpu, model.host, model.limit, model.bounded,
+                external, s["ceiling"], s["up"],
+            ),
+            (model.tables.cubic, model.tables.blocked, CELLS),
+            (model.h_first, model.h_who, model.h_grid, model.h_load),
+            (s["rate"], model.held, model.weight, s["wait"], s["content"], model.phase, model.sync, s["passed"]),
+            (s["whole"], s["number"], s["flow"], inflow, admitted, turn, busy, extra, s["stretch"]),
+            np.zeros((n, 2)),
+            (
+                model.target, model.calls, model.latency, model.timeout, model.retries, model.backoff, model.budget,
+                model.required,
+            ),
+            (s["attempts"], s["response"], s["spread"], s["success"], np.zeros((n, 3)), np.zeros(n)),
+            (s["variance"], model.scv, model.crush),
+            (s["lag"] if s["lag_kind"] == 2 else none, s["lag"] if s["lag_kind"] == 1 else none),
+            (users, think, s["waiting"]),
+            np.zeros((6, n)), np.zeros((WORK_ROWS, n)), np.zeros((6, m)), self.books, record.times,
         )  # fmt: skip
-        self.tables = (model.tables.busy, model.tables.slope, model.tables.blocked, CELLS)
-        self.hosts = (model.h_first, model.h_who, model.h_grid, model.h_load)
-        self.calls = (
-            s["rate"], model.held, model.weight, s["wait"], s["content"], model.phase, model.sync, s["passed"],
-        )  # fmt: skip
-        self.state = (
-            s["whole"], s["number"], s["flow"], self.inflow, self.admitted, self.turn, self.z, self.b1, self.extra,
-            s["stretch"],
-        )  # fmt: skip
-        self.contract = (
-            model.target, model.calls, model.latency, model.timeout, model.retries, model.backoff, model.budget,
-            model.required,
-        )  # fmt: skip
-        self.past, self.work, self.edge = np.zeros((6, n)), np.zeros((10, n)), np.zeros((3, m))
-        self.books, self.service, self.matter, self.rare = np.zeros((4, n)), np.zeros(n), np.zeros(m), np.zeros((3, n))
-        self.step(0.0, 0.0, 0.0)
 
-    def step(self, t: float, length: float, tolerance: float) -> float:
-        """Take one step and return its error over tolerance; above 1 it was undone. No length: only find the flows."""
-        s = self.model.state
-        if self.populated:
-            answer, users = np.maximum(s["response"], 1e-9), self.users > 0.0
-            left = np.exp(-length / answer)
-            idle = np.maximum(self.users - s["waiting"] * left, 0.0)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                pause = self.think + answer * (1.0 - left)
-                rate = np.where(pause > 0.0, idle / pause, self.users / answer)
-            self.extra[:] = np.where(users, rate, 0.0)
-        factors = np.array(
-            [
-                self.curve.at(t, after=True),
-                self.curve.at(t + _INNER * length, after=length == 0.0),
-                self.curve.at(t + length, after=False),
-            ]
-        )
-        error = advance(
-            length, tolerance, factors, self.net, self.station, self.tables, self.hosts, self.calls, self.state,
-            s["variance"], self.lagging, self.model.scv, self.past, self.work, self.edge, self.books,
-            self.model.again,
-        )  # fmt: skip
-        if length == 0.0:
-            host = self.model.host
-            self.service[:] = self.model.rest
-            if self.model.h_who.size:
-                self.service += np.where(host >= 0, self.model.cpu * s["stretch"][np.maximum(host, 0)], 0.0)
-        elif error <= 1.0:
-            if self.populated:
-                s["waiting"][:] = s["waiting"] * left + np.where(users, self.extra * answer * (1.0 - left), 0.0)
-            if self.cold:
-                self._warm(length)
-        return float(error)
-
-    def _warm(self, length: float) -> None:
-        """Bring more capacity on line with the lag of a cold start where what is warm is used up."""
-        s, model = self.model.state, self.model
-        service = model.rest.copy()
-        if model.h_who.size:
-            service += np.where(model.host >= 0, model.cpu * s["stretch"][np.maximum(model.host, 0)], 0.0)
-        full = self.z >= s["ceiling"] * (1.0 - 1e-9) * np.maximum(service + self.b1, 1e-300)
-        use = full & (s["lag"] > 0.0) & (s["number"] > 0.0) & (model.row >= 0) & (s["copies"] > 0.0)
-        if use.any():
-            lag, most = s["lag"][use], s["copies"][use] * model.scale[use] / service[use]
-            s["ceiling"][use] += length / (lag + length) * np.maximum(most - s["ceiling"][use], 0.0)
-
-    def renew(self) -> tuple[float, int]:
-        """Renew times and tries of the calls; return the largest change and a component out of memory, or -1."""
-        s = self.model.state
-        moved, broken = renew_calls(
-            self.net, self.station, self.calls, self.state, self.contract, s["variance"], self.model.scv,
-            self.model.crush, self.edge, s["attempts"], s["response"], s["spread"], s["success"], self.rare,
-            self.service, self.matter,
-        )  # fmt: skip
-        return float(moved), int(broken)
+    def run(self, rule: tuple[float, float, float, float, int], *, fresh: bool) -> int:
+        """Step on and return why it came back; a component that ran out of memory is left in ``count``."""
+        stamp, rows = self.record.room()
+        self.count[FILLED] = self.record.filled
+        reason = march(self.clock, self.count, rule, *self.arrays, stamp, rows, self.record.again, fresh)
+        self.record.filled = int(self.count[FILLED])
+        return int(reason)
 
 
 def run_fluid(
@@ -217,65 +169,42 @@ def run_fluid(
     edges = [b - usual for a, b in zip([0.0, *marks], marks) if b - a > 4.0 * usual]
     events = sorted({*marks, *edges})
     kills: list[tuple[float, int]] = []
-    killed, start = _apply(model, queue, 0.0), model.state["number"].copy()
-    start = start + killed
-    march = Marcher(
-        model, _Curve(*knots), np.concatenate([external, np.zeros(n - model.n0)]),
-        (np.zeros(n), np.zeros(n)) if closed is None else closed,
-    )  # fmt: skip
-    record = Recorder(model, march, times, stream)
+    killed = _apply(model, queue, 0.0)
+    start = model.state["number"] + killed
+    record = Recorder(model, times, stream)
+    march = Marcher(model, knots, np.concatenate([external, np.zeros(n - model.n0)]), closed, record)
     smallest = float(np.min(model.rest + model.cpu))
     first = dt_s if dt_s is not None else max(smallest, 1e-5 * duration_s)
-    t, dt, steps, repeated, interrupted, fresh = 0.0, first, 0, 0, False, False
-    record.begin(t)
+    few = max(1, min(100 if progress is not None else 10_000, int(_PAUSE / (model.n + model.m + 1))))
+    clock, count, fresh, interrupted = march.clock, march.count, True, False
+    clock[C_STEP] = first
     try:
-        while t < duration_s * (1.0 - 1e-12):
-            if fresh:  # flows change at an event
+        while clock[C_TIME] < duration_s * (1.0 - 1e-12):
+            t = float(clock[C_TIME])
+            if fresh and t > 0.0:  # flows change at an event
                 killed += _apply(model, queue, t)
-                march.step(t, 0.0, 0.0)
-                record.begin(t)
-                fresh = False
             end = events[bisect_right(events, t * (1.0 + 1e-12))]
-            step, left = min(dt, max_dt_s), end - t
-            last = step >= left * (1.0 - 1e-9)
-            if last:
-                step = left
-            elif dt_s is None and step > 0.6 * left:
-                step = 0.5 * left
-            error = march.step(t, step, tolerance if dt_s is None else 0.0)
-            if not error <= 1.0:
-                repeated += 1
-                dt = step * (max(0.2, 0.9 * error ** (-1.0 / 3.0)) if math.isfinite(error) else 0.25)
-                if dt < 1e-12 * end:
-                    raise _collapsed(model, t, dt)
-                continue
-            before, t = t, end if last else t + step
-            steps += 1
-            moved, broken = march.renew()
-            record.add(before, t)
-            if dt_s is not None:
-                dt = dt_s
-            else:
-                grow = min(3.0, 0.9 * error ** (-1.0 / 3.0)) if error > 0.0 else 3.0
-                if moved > 0.4:
-                    grow = min(grow, max(0.25, 0.4 / moved))
-                if not last or grow < 1.0:
-                    dt = step * grow
-            if broken >= 0:  # killed: everything inside is lost, and it answers again after its cold start
+            reason = march.run((end, tolerance, dt_s or 0.0, max_dt_s, few), fresh=fresh)
+            t = float(clock[C_TIME])
+            if reason == COLLAPSED:
+                raise _collapsed(model, t, float(clock[C_STEP]))
+            if reason == BROKEN:  # killed: everything inside is lost, and it answers again after its cold start
+                broken = int(count[BROKEN_NODE])
+                count[BROKEN_NODE] = -1
                 kills.append((t, broken % model.n0))
-                back = t + model.lag[broken % model.n0]
+                back = t + float(model.lag[broken % model.n0])
                 queue += [Change(t, broken, 0.0, 0.0, empty=True), Change(back, broken, 1.0, 1.0)]
                 queue.sort(key=lambda c: c.time_s)
                 if back < duration_s:
                     events = sorted({*events, back})
-            if last or broken >= 0:
-                fresh = True
-                if dt_s is None:
-                    dt = max(smallest, 1e-2 * dt)
-            if progress is not None and (last or steps % 100 == 0):
+            fresh = reason in (DONE, BROKEN)
+            if fresh and dt_s is None:
+                clock[C_STEP] = max(smallest, 1e-2 * clock[C_STEP])
+            if progress is not None and reason in (DONE, BUSY):
                 progress(t / duration_s)
     except KeyboardInterrupt:
         interrupted = True
+    t = float(clock[C_TIME])
     killed += _apply(model, queue, t)
     books = march.books
     wrong = model.state["number"] + killed - start - books[1] + books[2]
@@ -283,7 +212,8 @@ def run_fluid(
     time, number, flow, inflow, share, variance, response, service = record.rows()
     return History(
         time, number, flow, inflow, share, variance, response, service, books[0], books[1], books[2], books[3], killed,
-        float(np.abs(wrong).max(initial=0.0) / most), steps, repeated, tuple(kills), interrupted,
+        float(np.abs(wrong).max(initial=0.0) / most), int(count[STEPS]), int(count[REPEATED]), tuple(kills),
+        interrupted,
     )  # fmt: skip
 
 

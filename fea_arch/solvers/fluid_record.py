@@ -1,10 +1,10 @@
-"""Records of a fluid run: every step, or given times by cubic interpolation inside the steps."""
+"""Records of a fluid run: every step, or given times, in blocks that the march fills."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,65 +51,36 @@ class History:
 class Recorder:
     """Collects rows of a run."""
 
-    def __init__(
-        self, model: Fluid, march: Any, times: Array | None, stream: Callable[[Array, Array, Array], None] | None
-    ) -> None:
-        self.march, self.stream, self.refine, self.n0 = march, stream, model.refine, model.n0
-        s = model.state
-        self.live = (s["number"], s["flow"], march.inflow, march.admitted, s["variance"], s["response"], march.service)
-        self.times = None if times is None else np.ascontiguousarray(times, np.float64)
-        self.next = 0
-        self.now: list[Any] = []
-        self.done: list[list[Array]] = []
+    def __init__(self, model: Fluid, times: Array | None, stream: Callable[[Array, Array, Array], None] | None) -> None:
+        self.stream, self.refine, self.n0, self.n = stream, model.refine, model.n0, model.n
+        self.again = model.again
+        self.times = np.zeros(0) if times is None else np.ascontiguousarray(times, np.float64)
+        self.size = BLOCK if times is None else max(min(BLOCK, self.times.size), 1)
+        self.done: list[tuple[Array, Array]] = []
+        self._open()
 
-    def begin(self, t: float) -> None:
-        """Record the state at the start of a smooth stretch."""
-        if self.times is None:
-            self._keep(t, [a.copy() for a in self.live])
-        elif self.next == 0 and self.times[0] <= t:
-            self._keep(t, [a.copy() for a in self.live])
-            self.next = 1
+    def _open(self) -> None:
+        self.filled, self.stamp, self.block = 0, np.empty(self.size), np.empty((7, self.size, self.n))
 
-    def add(self, before: float, t: float) -> None:
-        """Record a step."""
-        if self.times is None:
-            self._keep(t, [a.copy() for a in self.live])
-            return
-        while self.next < self.times.size and self.times[self.next] <= t * (1.0 + 1e-12):
-            x = min(max((float(self.times[self.next]) - before) / (t - before), 0.0), 1.0)
-            self._keep(float(self.times[self.next]), self._between(x, t - before))
-            self.next += 1
-
-    def _between(self, x: float, step: float) -> list[Array]:
-        """Hermite cubic for the numbers, a straight line where that leaves the range of the step and for flows."""
-        n0, n1, f0, f2, y0, i0, a0 = self.march.work[:7]
-        change = n1 - n0
-        straight = n0 + x * change
-        curve = straight + x * (1.0 - x) * ((1.0 - x) * (step * f0 - change) - x * (step * f2 - change))
-        room = 0.1 * np.abs(change)
-        inside = (curve >= np.minimum(n0, n1) - room) & (curve <= np.maximum(n0, n1) + room)
-        _, flow, inflow, admitted, variance, response, service = self.live
-        return [
-            np.where(inside, curve, straight), y0 + x * (flow - y0), i0 + x * (inflow - i0),
-            a0 + x * (admitted - a0), variance.copy(), response.copy(), service.copy(),
-        ]  # fmt: skip
-
-    def _keep(self, t: float, row: list[Array]) -> None:
-        self.now.append((t, *row))
-        if len(self.now) >= BLOCK:
+    def room(self) -> tuple[Array, Array]:
+        """Return where the next rows go: times (r,), and (7, r, n) with as yet unused rows at the end."""
+        if self.filled == self.size:
             self._hand_on()
+        return self.stamp, self.block
 
     def _hand_on(self) -> None:
-        if not self.now:
+        if not self.filled:
             return
-        block = [np.array(column) for column in zip(*self.now)]
-        self.now = []
-        self.done.append(block)
+        stamp, block = self.stamp[: self.filled], self.block[:, : self.filled]
+        self.done.append((stamp, block))
         if self.stream is not None:
-            number = block[1].reshape(block[0].size, self.refine, self.n0).sum(axis=1)
-            self.stream(block[0].copy(), number, block[2][:, -self.n0 :].copy())
+            number = block[0].reshape(stamp.size, self.refine, self.n0).sum(axis=1)
+            self.stream(stamp.copy(), number, block[1][:, -self.n0 :].copy())
+        self._open()
 
     def rows(self) -> list[Array]:
         """Return all rows: times, numbers, flows, inflows, shares admitted, variances, responses, services."""
         self._hand_on()
-        return [np.concatenate([block[k] for block in self.done]) for k in range(8)]
+        if len(self.done) == 1:
+            return [self.done[0][0], *self.done[0][1]]
+        return [np.concatenate([a for a, _ in self.done]), *(np.concatenate([b[k] for _, b in self.done]) for k in range(7))]

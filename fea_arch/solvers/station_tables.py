@@ -9,6 +9,7 @@ Hermite in ``x = M / (c + M)``, exact for M/M/1 (where ``G = M / (1 + M) = x``).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,13 @@ class StationTables:
         value = g0 + t * (m0 + t * (b + t * a))
         tangent = (m0 + t * (2.0 * b + 3.0 * t * a)) * (CELLS * self.scale) / (room * room)
         return value, tangent
+
+    @cached_property
+    def cubic(self) -> Array:
+        """``G`` in each cell as a polynomial in ``u`` from the cell's start, (n_rows * CELLS, 4)."""
+        g, m = self.busy.reshape(-1, CELLS + 1), self.slope.reshape(-1, CELLS + 1)
+        rise, m0, m1 = np.diff(g, axis=1), m[:, :-1], m[:, 1:]
+        return np.stack([g[:, :-1], m0, 3.0 * rise - 2.0 * m0 - m1, m0 + m1 - 2.0 * rise], axis=2).reshape(-1, 4)
 
     def linear(self, column: Array, number: Array) -> Array:
         """Return ``waiting`` or ``blocked`` at (..., n) numbers inside, linear between the entries [1]."""

@@ -1,0 +1,297 @@
+"""One stage of a time step of the fluid model: ``N + theta y(N) = rhs + theta inflow``, callers first.
+
+One scalar equation per node once its callers are known, so a sweep in topological order solves it exactly where the
+calls have no cycle; hosts, cycles, rate limits and bounded queues repeat the sweep. Each station keeps the point at
+which its law was last evaluated: a node at rest needs no evaluation, and one that moves starts from the tangent there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fea_arch.kernels.compile import subroutine
+
+__all__ = ["ask", "stage"]
+
+_SIXTH = 1.0 / 6.0
+
+
+@subroutine
+def _stretch(
+    first: Any, who: Any, host: int, z: Any, rest: Any, cpu: Any, hold: Any, grid: Any, load: Any, st: Any
+) -> Any:
+    """Stretch of the CPU part of services at which the demand on a host meets what its processors carry."""
+    low, high = grid[host, 0], -1.0
+    top = grid.shape[1] - 1
+    st = max(st, low)
+    for _ in range(60):
+        demand = 0.0
+        fall = 0.0
+        for p in range(first[host], first[host + 1]):
+            i = who[p]
+            whole = rest[i] + cpu[i] * st + hold[i]
+            part = z[i] * cpu[i] / whole
+            demand += part
+            fall += part * cpu[i] / whole
+        if st >= grid[host, top]:
+            carried = load[host, top]
+            rise = 0.0
+        else:
+            a, b = 0, top
+            while b - a > 1:
+                middle = (a + b) // 2
+                if grid[host, middle] <= st:
+                    a = middle
+                else:
+                    b = middle
+            rise = (load[host, b] - load[host, a]) / (grid[host, b] - grid[host, a])
+            carried = load[host, a] + rise * (st - grid[host, a])
+        wrong = demand - carried
+        if wrong > 0.0:
+            low = st
+        else:
+            high = st
+        new = st + wrong / (fall + rise) if fall + rise > 0.0 else low
+        if not (new >= low and (high < 0.0 or new <= high)):
+            new = 0.5 * (low + high) if high >= 0.0 else 2.0 * st
+        if abs(new - st) <= 1e-9 * st:
+            return new
+        st = new
+        if st > 1e12:
+            return st
+    return st
+
+
+@subroutine
+def _balance_hosts(
+    hosts: Any, stretch: Any, last: Any, image: Any, z: Any, rest: Any, cpu: Any, hold: Any, sweep: int
+) -> Any:
+    """Renew the stretch of every host, with secant steps from sweep to sweep; return the largest relative change."""
+    first, who, grid, load = hosts
+    swing = 0.0
+    for h in range(first.size - 1):
+        if first[h + 1] == first[h]:
+            continue
+        now = stretch[h]
+        new = _stretch(first, who, h, z, rest, cpu, hold, grid, load, now)
+        swing = max(swing, abs(new - now) / new)
+        better = new
+        if sweep > 1 and abs(now - last[h]) > 1e-12 * now:
+            kappa = (new - image[h]) / (now - last[h])
+            if kappa < 0.995 and kappa > -5.0:
+                guess = (new - kappa * now) / (1.0 - kappa)
+                if guess > 0.2 * now and guess < 5.0 * now:
+                    better = guess
+        last[h] = now
+        image[h] = new
+        stretch[h] = better
+    return swing
+
+
+@subroutine
+def _left(x: Any) -> Any:
+    """Share of a phase that is still there after ``x`` of its times: like ``exp(-x)``, third order, never negative."""
+    return 1.0 / (1.0 + x * (1.0 + x * (0.5 + x * _SIXTH)))
+
+
+@subroutine
+def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: Any) -> None:
+    """Write the rate at which requests reach each call as an affine function of the flow of its caller, both stages.
+
+    Requests reach call after call: those in a phase leave it at content / time. ``b0 + b1 y`` workers wait for callees.
+    """
+    rate, held, weight, wait, content, phase, sync, passed = calls
+    reach0, gain0, reach1, gain1, kept = edge[0], edge[1], edge[2], edge[3], edge[4]
+    w00, w01, w10, w11 = work[12], work[13], work[14], work[15]
+    for i in range(out_ptr.size - 1):
+        base0, slope0, base1, slope1 = 0.0, 1.0, 0.0, 1.0
+        b00, b01, b10, b11 = 0.0, 0.0, 0.0, 0.0
+        e = out_ptr[i]
+        end = out_ptr[i + 1]
+        while e < end:
+            head = e
+            time = 0.0
+            good = 1.0
+            while e < end and phase[e] == phase[head]:
+                reach0[e] = base0
+                gain0[e] = slope0
+                reach1[e] = base1
+                gain1[e] = slope1
+                if sync[e]:
+                    time += weight[e] * rate[e] * wait[e]
+                    good *= passed[e]
+                e += 1
+            kept[head] = 0.0
+            if time > 1e-12:
+                per = 1.0 / time
+                left0, left1 = _left(span0 * per), _left(span1 * per)
+                if held[head]:
+                    b00 += content[head] * left0 + base0 * time * (1.0 - left0)
+                    b01 += slope0 * time * (1.0 - left0)
+                    b10 += content[head] * left1 + base1 * time * (1.0 - left1)
+                    b11 += slope1 * time * (1.0 - left1)
+                out = content[head] * per
+                kept[head] = left1
+                base0 = good * (out * left0 + base0 * (1.0 - left0))
+                base1 = good * (out * left1 + base1 * (1.0 - left1))
+                slope0 *= good * (1.0 - left0)
+                slope1 *= good * (1.0 - left1)
+            elif good < 1.0:
+                base0 *= good
+                base1 *= good
+                slope0 *= good
+                slope1 *= good
+        w00[i] = b00
+        w01[i] = b01
+        w10[i] = b10
+        w11[i] = b11
+
+
+@subroutine
+def _station(
+    m: float, value: float, dv: float, known: bool, theta: float, alpha: float, beta: float, b0: float, b1: float,
+    hold: float, scale: float, copies: float, kind: int, ceiling: float, rhs: float, come: float, bounded: bool,
+    least: float, tables: Any,
+) -> Any:  # fmt: skip
+    """Solve ``N + theta y = rhs + theta inflow`` of one station for all requests in it, by safeguarded Newton steps.
+
+    ``value`` and ``dv`` are the busy servers and their derivative at ``m``, if ``known``. Returns ``M = N + B`` and
+    these where they were evaluated last, the step from there to the solution, the flow ``g`` of the law, ``dg/dM``, the
+    flow ``y`` and the share turned away at the solution.
+    """
+    cubic, blocked, cells = tables
+    g = 0.0
+    dg = 0.0
+    y = 0.0
+    loss = 0.0
+    dloss = 0.0
+    move = 0.0
+    low = -np.inf
+    high = np.inf
+    per = 1.0 / hold
+    for _ in range(80):
+        if not known:
+            value = 0.0
+            dv = 0.0
+            loss = 0.0
+            dloss = 0.0
+            room = copies * scale
+            if copies > 0.0 and m < 0.0:  # a step may undershoot zero: the law goes on along its tangent
+                dv = copies * cubic[kind * cells, 1] * cells / room
+                value = dv * m
+            elif copies > 0.0:
+                near = 1.0 / (room + m)
+                u = cells * (m * near)
+                cell = min(int(u), cells - 1)
+                t = u - cell
+                at = kind * cells + cell
+                c1, c2, c3 = cubic[at, 1], cubic[at, 2], cubic[at, 3]
+                value = copies * (cubic[at, 0] + t * (c1 + t * (c2 + t * c3)))
+                du = cells * room * near * near
+                dv = copies * (c1 + t * (2.0 * c2 + 3.0 * t * c3)) * du
+                if bounded:
+                    at += kind
+                    rise = blocked[at + 1] - blocked[at]
+                    loss = blocked[at] + t * rise
+                    dloss = rise * du
+        known = False
+        g = (value - b0) * per
+        dg = dv * per
+        if g <= 0.0 and b0 > 0.0:
+            g = 0.0
+            dg = 0.0
+        if g > ceiling:
+            g = ceiling
+            dg = 0.0
+        y = alpha + beta * g
+        wrong = m - b0 - b1 * g + theta * y - rhs - theta * come * (1.0 - loss)
+        if wrong > 0.0:
+            high = m
+        else:
+            low = m
+        new = m - wrong / (1.0 + (theta * beta - b1) * dg + theta * come * dloss)
+        if not (new >= low and new <= high):
+            new = 0.5 * (max(low, min(high, 0.0) - 1.0) + min(high, max(low, 0.0) + 1.0))
+        new = max(new, least)
+        move = new - m
+        if abs(move) <= 1e-7 * (1e-3 + abs(new)):  # Newton doubles the digits: the last step is linear to rounding
+            g += dg * move
+            y += beta * dg * move
+            loss += dloss * move
+            break
+        m = new
+        move = 0.0
+    return m, value, dv, move, g, dg, y, loss
+
+
+@subroutine
+def stage(
+    theta: float, factor: float, part: int, net: Any, station: Any, tables: Any, hosts: Any, calls: Any, state: Any,
+    law: Any, edge: Any, work: Any, again: bool, many: int, known: bool,
+) -> Any:  # fmt: skip
+    """Solve one stage in place; return the number of sweeps, negative where it did not settle."""
+    order, in_ptr, in_edge, out_ptr = net
+    row, scale, copies, rest, cpu, host, limit, bounded, external, ceiling, up = station
+    whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
+    alpha, beta, rhs, b0, b1 = work[9], work[10], work[11], work[12 + 2 * part], work[13 + 2 * part]
+    reach, gain, sent, rate = edge[2 * part], edge[2 * part + 1], edge[5], calls[0]
+    last, image = np.zeros_like(stretch), np.zeros_like(stretch)
+    least = 0.0 if part == 0 else -np.inf  # nobody leaves an empty station; at the end of the step the books must close
+    if again:
+        for i in range(out_ptr.size - 1):
+            for e in range(out_ptr[i], out_ptr[i + 1]):
+                sent[e] = rate[e] * (reach[e] + gain[e] * flow[i])
+    for sweep in range(1, many + 1):
+        moved = 0.0
+        for k in range(order.size):
+            i = order[k]
+            come = external[i] * factor + extra[i]
+            for p in range(in_ptr[i], in_ptr[i + 1]):
+                come += sent[in_edge[p]]
+            inflow[i] = come
+            share = up[i]
+            if come > limit[i]:
+                share *= limit[i] / come
+            s = rest[i]
+            if host[i] >= 0:
+                s += cpu[i] * stretch[host[i]]
+            before = flow[i]
+            if row[i] < 0:
+                admitted[i] = share
+                per = beta[i] / s if copies[i] > 0.0 else 0.0
+                now = (rhs[i] + theta * share * come - theta * alpha[i]) / (1.0 + theta * per)
+                y = alpha[i] + per * now
+                turn[i] = per
+                z[i] = now if copies[i] > 0.0 else 0.0
+            else:
+                wait = b1[i]
+                m, value, dv, move, g, dg, y, loss = _station(
+                    whole[i], law[i, 0], law[i, 1], known and not bounded[i], theta, alpha[i], beta[i],
+                    b0[i], wait, s + wait, scale[i], copies[i], row[i], ceiling[i], rhs[i], share * come, bounded[i],
+                    least, tables,
+                )  # fmt: skip
+                admitted[i] = share * (1.0 - loss)
+                whole[i] = m
+                law[i, 0] = value
+                law[i, 1] = dv
+                now = rhs[i] + theta * (admitted[i] * come - y)  # exact, so that the books close
+                turn[i] = beta[i] * dg if wait == 0.0 else beta[i] * dg / max(1.0 - wait * dg, 1e-9)
+                z[i] = g * (s + wait)
+            if theta > 0.0 and beta[i] < 1.0:  # lagging capacity cannot serve who is not there
+                now = max(now, 0.0)
+                y = (rhs[i] - now) / theta + admitted[i] * come
+            number[i] = now
+            flow[i] = y
+            for e in range(out_ptr[i], out_ptr[i + 1]):
+                sent[e] = rate[e] * (reach[e] + gain[e] * y)
+            if again:
+                step = abs(y - before)
+                if step > 1e-10 * (abs(y) + 1e-6) and step > moved * (abs(y) + 1e-6):
+                    moved = step / (abs(y) + 1e-6)
+        known = True
+        swing = _balance_hosts(hosts, stretch, last, image, z, rest, cpu, b1, sweep)
+        if swing <= 1e-6 and (not again or moved <= 1e-9):
+            return sweep
+    return -many
