@@ -24,10 +24,39 @@ def registered_kernels() -> dict[str, Any]:
     return dict(_REGISTRY)
 
 
-def subroutine(function: F) -> F:
-    """Mark a plain function that kernels may call, also those of other files; it is compiled together with them."""
-    function.__fea_subroutine__ = True  # type: ignore[attr-defined]
+@overload
+def subroutine(function: F) -> F: ...
+@overload
+def subroutine(*, inline: bool = False, reassociate: bool = False) -> Callable[[F], F]: ...
+def subroutine(function: Any = None, *, inline: bool = False, reassociate: bool = False) -> Any:
+    """Mark a plain function that kernels may call, also those of other files; it is compiled together with them.
+
+    Parameters
+    ----------
+    function : callable
+    inline : bool
+        Copy it into its caller: worth it in an inner loop, in few places.
+    reassociate : bool
+        Let the compiler add the terms of sums in any order, so that they fit vector registers. It assumes nothing
+        else: infinities and NaN stay what they are.
+    """
+    if function is None:
+        return functools.partial(subroutine, inline=inline, reassociate=reassociate)
+    options: dict[str, Any] = {}
+    if inline:
+        options["forceinline"] = True
+    if reassociate:
+        options["fastmath"] = {"reassoc"}
+    function.__fea_subroutine__ = options
     return function
+
+
+inlined = functools.partial(subroutine, inline=True)
+
+
+def _subroutine_options(value: Any) -> dict[str, Any] | None:
+    """Return how a subroutine is to be compiled, ``None`` for anything that is none."""
+    return getattr(value, "__fea_subroutine__", None) if isinstance(value, types.FunctionType) else None
 
 
 def _imprint(function: Callable[..., Any], seen: set[Any]) -> str:
@@ -38,9 +67,9 @@ def _imprint(function: Callable[..., Any], seen: set[Any]) -> str:
         value = function.__globals__.get(name)
         if isinstance(value, (int, float, str, tuple)):
             parts.append(f"{name}={value!r}")
-        elif getattr(value, "__fea_subroutine__", False) and value not in seen:
+        elif _subroutine_options(value) is not None and value not in seen:
             seen.add(value)
-            parts.append(f"{name}({_imprint(cast(Any, value), seen)})")
+            parts.append(f"{name}{_subroutine_options(value)}({_imprint(cast(Any, value), seen)})")
     return "|".join(parts)
 
 
@@ -48,7 +77,7 @@ def _foreign(function: Callable[..., Any], home: str, seen: set[Any]) -> bool:
     """Return whether a function calls, directly or through others, a subroutine of another file than ``home``."""
     for name in function.__code__.co_names:
         value = function.__globals__.get(name)
-        if not getattr(value, "__fea_subroutine__", False) or value in seen:
+        if _subroutine_options(value) is None or value in seen:
             continue
         seen.add(value)
         other = cast(Any, value)
@@ -68,15 +97,16 @@ def _cache_name(function: Callable[..., Any]) -> str:
     return f"{function.__qualname__}_{hashlib.sha256(_imprint(function, set()).encode()).hexdigest()[:12]}"
 
 
-def _bind(function: Callable[..., Any], jit: Callable[[Any], Any], done: dict[Any, Any]) -> types.FunctionType:
+def _bind(function: Callable[..., Any], jit: Callable[..., Any], done: dict[Any, Any]) -> types.FunctionType:
     """Copy a function so that the subroutines it names resolve to compiled ones."""
     code = function.__code__
     scope = dict(function.__globals__)
     for name in code.co_names:
         value = scope.get(name)
-        if getattr(value, "__fea_subroutine__", False):
+        options = _subroutine_options(value)
+        if options is not None:
             if value not in done:
-                done[value] = jit(_bind(cast(Any, value), jit, done))
+                done[value] = jit(_bind(cast(Any, value), jit, done), **options)
             scope[name] = done[value]
     copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, function.__closure__)
     copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
@@ -88,7 +118,7 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
 
     plain = {"nopython": True, "error_model": "numpy", "nogil": True}
     name = _cache_name(function)
-    function = _bind(function, lambda f: numba.jit(**plain)(f), {})
+    function = _bind(function, lambda f, **special: numba.jit(**plain, **special)(f), {})
     function.__qualname__ = name
     settings: dict[str, Any] = {"nopython": True, "error_model": "numpy", "nogil": True, **options}
     if os.environ.get("FEA_ARCH_NO_CACHE"):

@@ -13,7 +13,7 @@ import numpy as np
 from fea_arch.kernels.compile import subroutine
 from fea_arch.kernels.fluid_stage import ask, stage
 
-__all__ = ["WORK_ROWS", "advance", "find_flows"]
+__all__ = ["WORK", "advance", "find_flows"]
 
 _D = 1.0 - math.sqrt(0.5)
 _W = math.sqrt(2.0) / 4.0
@@ -21,9 +21,9 @@ _E0 = (1.0 - _W) / 3.0 - _W
 _E1 = (3.0 * _W + 1.0) / 3.0 - _W
 _E2 = _D / 3.0 - _D
 
-#: Rows of ``work``: number, net inflow, flow, inflow and share admitted before the step, the last four at its inner
+#: Columns of ``work``: number, net inflow, flow, inflow and share admitted before the step, the last four at its inner
 #: stage, ``alpha``, ``beta``, ``rhs``, then ``b0`` and ``b1`` of both stages.
-WORK_ROWS = 16
+WORK = 16
 
 
 @subroutine
@@ -35,20 +35,20 @@ def find_flows(
     whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
     n = number.size
     for i in range(n):
-        work[9, i] = flow[i] if lag[i] > 0.0 else 0.0
-        work[10, i] = 0.0 if lag[i] > 0.0 else 1.0
-        work[11, i] = number[i]
+        work[i, 9] = flow[i] if lag[i] > 0.0 else 0.0
+        work[i, 10] = 0.0 if lag[i] > 0.0 else 1.0
+        work[i, 11] = number[i]
     ask(0.0, 0.0, net[3], calls, edge, work)
     stage(0.0, factor, 1, net, station, tables, hosts, calls, state, law, edge, work, True, 200, False)
     for i in range(n):
-        past[0, i] = inflow[i] * admitted[i] - flow[i]
-        past[1, i] = flow[i]
-        past[2, i] = inflow[i]
-        past[3, i] = admitted[i]
-        past[4, i] = turn[i]
+        past[i, 0] = inflow[i] * admitted[i] - flow[i]
+        past[i, 1] = flow[i]
+        past[i, 2] = inflow[i]
+        past[i, 3] = admitted[i]
+        past[i, 4] = turn[i]
         service[i] = station[3][i] + (station[4][i] * stretch[station[5][i]] if station[5][i] >= 0 else 0.0)
         if lag[i] > 0.0:
-            past[5, i] = (z[i] / (service[i] + work[15, i]) - flow[i]) / lag[i]
+            past[i, 5] = (z[i] / (service[i] + work[i, 15]) - flow[i]) / lag[i]
 
 
 @subroutine
@@ -77,14 +77,14 @@ def advance(
         Capacity lag where every change of throughput lags, else 0 [s].
     scv : (n,) float64
         Variability of services [1].
-    past : (6, n) float64
+    past : (n, 6) float64
         Net inflow, flow, inflow, share admitted, turn-over and ``dy/dt`` at the beginning; renewed.
-    work : (WORK_ROWS, n) float64
+    work : (n, WORK) float64
         Scratch; with ``keep`` an accepted step leaves number, net inflow, flow, inflow and share admitted before it in
-        rows 0 to 4.
+        columns 0 to 4.
     edge : (6, n_edges) float64
         Affine reach of each call in both stages, share of each phase that stayed, rate of requests sent.
-    books : (4, n) float64
+    books : (n, 4) float64
         Requests offered, admitted, served and from outside, added up.
     again : bool
         Whether the calls have a cycle.
@@ -98,23 +98,19 @@ def advance(
         Error over tolerance: above 1 the step was undone; infinite where the stages did not settle.
     """
     whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
-    f0, y0, i0, a0, turn0, dydt = past[0], past[1], past[2], past[3], past[4], past[5]
-    start, f1, y1, i1, a1, alpha, beta, rhs = (
-        work[0], work[5], work[6], work[7], work[8], work[9], work[10], work[11],
-    )  # fmt: skip
     s0 = stretch.copy()
     external = station[8]
     n = number.size
     many = 200 if again or hosts[1].size > 0 else 1
     theta = _D * step
     for i in range(n):
-        start[i] = number[i]
-        beta[i] = 1.0
-        alpha[i] = 0.0
-        rhs[i] = number[i] + theta * f0[i]
+        work[i, 0] = number[i]
+        work[i, 10] = 1.0
+        work[i, 9] = 0.0
+        work[i, 11] = number[i] + theta * past[i, 0]
         if lag[i] > 0.0:  # y + (theta / tau)(y - g) = known: the lag is eliminated node by node
-            beta[i] = theta / (lag[i] + theta)
-            alpha[i] = (y0[i] + theta * dydt[i]) * (1.0 - beta[i])
+            work[i, 10] = theta / (lag[i] + theta)
+            work[i, 9] = (past[i, 1] + theta * past[i, 5]) * (1.0 - work[i, 10])
     ask(2.0 * theta, step, net[3], calls, edge, work)
     error = np.inf
     count = stage(
@@ -122,14 +118,14 @@ def advance(
     )
     if count > 0:
         for i in range(n):
-            f1[i] = inflow[i] * admitted[i] - flow[i]
-            y1[i] = flow[i]
-            i1[i] = inflow[i]
-            a1[i] = admitted[i]
-            rhs[i] = start[i] + _W * step * (f0[i] + f1[i])
+            work[i, 5] = inflow[i] * admitted[i] - flow[i]
+            work[i, 6] = flow[i]
+            work[i, 7] = inflow[i]
+            work[i, 8] = admitted[i]
+            work[i, 11] = work[i, 0] + _W * step * (past[i, 0] + work[i, 5])
             if lag[i] > 0.0:
-                bend = (y1[i] - y0[i]) / theta - dydt[i]
-                alpha[i] = (y0[i] + _W * step * (dydt[i] + bend)) * (1.0 - beta[i])
+                bend = (work[i, 6] - past[i, 1]) / theta - past[i, 5]
+                work[i, 9] = (past[i, 1] + _W * step * (past[i, 5] + bend)) * (1.0 - work[i, 10])
         count = stage(
             theta, factors[2], 1, net, station, tables, hosts, calls, state, law, edge, work, again, many, True
         )
@@ -137,16 +133,16 @@ def advance(
         error = 0.0
         for i in range(n):
             f2 = inflow[i] * admitted[i] - flow[i]
-            raw = abs(step * (_E0 * f0[i] + _E1 * f1[i] + _E2 * f2))
-            size = (abs(start[i]) + abs(number[i]) + 0.1) * (1.0 + theta * min(turn[i], turn0[i]))
+            raw = abs(step * (_E0 * past[i, 0] + _E1 * work[i, 5] + _E2 * f2))
+            size = (abs(work[i, 0]) + abs(number[i]) + 0.1) * (1.0 + theta * min(turn[i], past[i, 4]))
             if not raw <= error * size:
                 error = raw / size
                 if not error < np.inf:
                     break
     if not (error < np.inf and (tolerance <= 0.0 or error <= tolerance)):
         for i in range(n):
-            number[i] = start[i]
-            flow[i] = y0[i]
+            number[i] = work[i, 0]
+            flow[i] = past[i, 1]
             if not error < np.inf:
                 whole[i] = number[i]
         for h in range(s0.size):
@@ -154,23 +150,23 @@ def advance(
         return error / tolerance if error < np.inf else np.inf
     for i in range(n):
         f2 = inflow[i] * admitted[i] - flow[i]
-        books[0, i] += step * (_W * (i0[i] + i1[i]) + _D * inflow[i])
-        books[1, i] += step * (_W * (i0[i] * a0[i] + i1[i] * a1[i]) + _D * inflow[i] * admitted[i])
-        books[2, i] += step * (_W * (y0[i] + y1[i]) + _D * flow[i])
-        books[3, i] += step * (extra[i] + external[i] * (_W * (factors[0] + factors[1]) + _D * factors[2]))
+        books[i, 0] += step * (_W * (past[i, 2] + work[i, 7]) + _D * inflow[i])
+        books[i, 1] += step * (_W * (past[i, 2] * past[i, 3] + work[i, 7] * work[i, 8]) + _D * inflow[i] * admitted[i])
+        books[i, 2] += step * (_W * (past[i, 1] + work[i, 6]) + _D * flow[i])
+        books[i, 3] += step * (extra[i] + external[i] * (_W * (factors[0] + factors[1]) + _D * factors[2]))
         if lag[i] > 0.0:
-            bend = (y1[i] - y0[i]) / theta - dydt[i]
-            dydt[i] = (flow[i] - y0[i] - _W * step * (dydt[i] + bend)) / theta
+            bend = (work[i, 6] - past[i, 1]) / theta - past[i, 5]
+            past[i, 5] = (flow[i] - past[i, 1] - _W * step * (past[i, 5] + bend)) / theta
         noise = inflow[i] * admitted[i] + flow[i] * scv[i]
-        spread[i] = (spread[i] + step * noise) * beta[i] / (beta[i] + 2.0 * step * turn[i])
+        spread[i] = (spread[i] + step * noise) * work[i, 10] / (work[i, 10] + 2.0 * step * turn[i])
         if keep:
-            work[1, i] = f0[i]
-            work[2, i] = y0[i]
-            work[3, i] = i0[i]
-            work[4, i] = a0[i]
-        f0[i] = f2
-        y0[i] = flow[i]
-        i0[i] = inflow[i]
-        a0[i] = admitted[i]
-        turn0[i] = turn[i]
+            work[i, 1] = past[i, 0]
+            work[i, 2] = past[i, 1]
+            work[i, 3] = past[i, 2]
+            work[i, 4] = past[i, 3]
+        past[i, 0] = f2
+        past[i, 1] = flow[i]
+        past[i, 2] = inflow[i]
+        past[i, 3] = admitted[i]
+        past[i, 4] = turn[i]
     return error / tolerance if tolerance > 0.0 else 0.0

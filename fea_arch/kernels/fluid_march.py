@@ -103,16 +103,16 @@ def _keep_between(
 ) -> None:
     """Hermite cubic for the numbers, a straight line where that leaves the range of the step and for flows."""
     for i in range(rows.shape[2]):
-        n0, n1 = work[0, i], state[1][i]
+        n0, n1 = work[i, 0], state[1][i]
         change = n1 - n0
         straight = n0 + x * change
-        curve = straight + x * (1.0 - x) * ((1.0 - x) * (step * work[1, i] - change) - x * (step * past[0, i] - change))
+        curve = straight + x * (1.0 - x) * ((1.0 - x) * (step * work[i, 1] - change) - x * (step * past[i, 0] - change))
         room = 0.1 * abs(change)
         inside = curve >= min(n0, n1) - room and curve <= max(n0, n1) + room
         rows[0, r, i] = curve if inside else straight
-        rows[1, r, i] = work[2, i] + x * (state[2][i] - work[2, i])
-        rows[2, r, i] = work[3, i] + x * (state[3][i] - work[3, i])
-        rows[3, r, i] = work[4, i] + x * (state[4][i] - work[4, i])
+        rows[1, r, i] = work[i, 2] + x * (state[2][i] - work[i, 2])
+        rows[2, r, i] = work[i, 3] + x * (state[3][i] - work[i, 3])
+        rows[3, r, i] = work[i, 4] + x * (state[4][i] - work[i, 4])
         rows[4, r, i] = spread[i]
         rows[5, r, i] = answer[1][i]
         rows[6, r, i] = answer[5][i]
@@ -238,7 +238,7 @@ def march(
         if populated:
             _wait(step, closed, response, extra)
         if colds:
-            _warm(step, station, state, work[15], cold)
+            _warm(step, station, state, work[:, 15], cold)
         clock[BEFORE] = t
         t = end if last else t + step
         clock[C_TIME] = t

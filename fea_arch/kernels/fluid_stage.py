@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fea_arch.kernels.compile import subroutine
+from fea_arch.kernels.compile import inlined, subroutine
 
 __all__ = ["ask", "stage"]
 
@@ -90,7 +90,7 @@ def _balance_hosts(
     return swing
 
 
-@subroutine
+@inlined
 def _left(x: Any) -> Any:
     """Share of a phase that is still there after ``x`` of its times: like ``exp(-x)``, third order, never negative."""
     return 1.0 / (1.0 + x * (1.0 + x * (0.5 + x * _SIXTH)))
@@ -104,7 +104,6 @@ def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: A
     """
     rate, held, weight, wait, content, phase, sync, passed = calls
     reach0, gain0, reach1, gain1, kept = edge[0], edge[1], edge[2], edge[3], edge[4]
-    w00, w01, w10, w11 = work[12], work[13], work[14], work[15]
     for i in range(out_ptr.size - 1):
         base0, slope0, base1, slope1 = 0.0, 1.0, 0.0, 1.0
         b00, b01, b10, b11 = 0.0, 0.0, 0.0, 0.0
@@ -143,13 +142,13 @@ def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: A
                 base1 *= good
                 slope0 *= good
                 slope1 *= good
-        w00[i] = b00
-        w01[i] = b01
-        w10[i] = b10
-        w11[i] = b11
+        work[i, 12] = b00
+        work[i, 13] = b01
+        work[i, 14] = b10
+        work[i, 15] = b11
 
 
-@subroutine
+@inlined
 def _station(
     m: float, value: float, dv: float, known: bool, theta: float, alpha: float, beta: float, b0: float, b1: float,
     hold: float, scale: float, copies: float, kind: int, ceiling: float, rhs: float, come: float, bounded: bool,
@@ -235,7 +234,7 @@ def stage(
     order, in_ptr, in_edge, out_ptr = net
     row, scale, copies, rest, cpu, host, limit, bounded, external, ceiling, up = station
     whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
-    alpha, beta, rhs, b0, b1 = work[9], work[10], work[11], work[12 + 2 * part], work[13 + 2 * part]
+    held = work[:, 13 + 2 * part]
     reach, gain, sent, rate = edge[2 * part], edge[2 * part + 1], edge[5], calls[0]
     last, image = np.zeros_like(stretch), np.zeros_like(stretch)
     least = 0.0 if part == 0 else -np.inf  # nobody leaves an empty station; at the end of the step the books must close
@@ -247,6 +246,7 @@ def stage(
         moved = 0.0
         for k in range(order.size):
             i = order[k]
+            alpha, beta, rhs, b0, b1 = work[i, 9], work[i, 10], work[i, 11], work[i, 12 + 2 * part], held[i]
             come = external[i] * factor + extra[i]
             for p in range(in_ptr[i], in_ptr[i + 1]):
                 come += sent[in_edge[p]]
@@ -260,28 +260,27 @@ def stage(
             before = flow[i]
             if row[i] < 0:
                 admitted[i] = share
-                per = beta[i] / s if copies[i] > 0.0 else 0.0
-                now = (rhs[i] + theta * share * come - theta * alpha[i]) / (1.0 + theta * per)
-                y = alpha[i] + per * now
+                per = beta / s if copies[i] > 0.0 else 0.0
+                now = (rhs + theta * share * come - theta * alpha) / (1.0 + theta * per)
+                y = alpha + per * now
                 turn[i] = per
                 z[i] = now if copies[i] > 0.0 else 0.0
             else:
-                wait = b1[i]
                 m, value, dv, move, g, dg, y, loss = _station(
-                    whole[i], law[i, 0], law[i, 1], known and not bounded[i], theta, alpha[i], beta[i],
-                    b0[i], wait, s + wait, scale[i], copies[i], row[i], ceiling[i], rhs[i], share * come, bounded[i],
+                    whole[i], law[i, 0], law[i, 1], known and not bounded[i], theta, alpha, beta,
+                    b0, b1, s + b1, scale[i], copies[i], row[i], ceiling[i], rhs, share * come, bounded[i],
                     least, tables,
                 )  # fmt: skip
                 admitted[i] = share * (1.0 - loss)
                 whole[i] = m
                 law[i, 0] = value
                 law[i, 1] = dv
-                now = rhs[i] + theta * (admitted[i] * come - y)  # exact, so that the books close
-                turn[i] = beta[i] * dg if wait == 0.0 else beta[i] * dg / max(1.0 - wait * dg, 1e-9)
-                z[i] = g * (s + wait)
-            if theta > 0.0 and beta[i] < 1.0:  # lagging capacity cannot serve who is not there
+                now = rhs + theta * (admitted[i] * come - y)  # exact, so that the books close
+                turn[i] = beta * dg if b1 == 0.0 else beta * dg / max(1.0 - b1 * dg, 1e-9)
+                z[i] = g * (s + b1)
+            if theta > 0.0 and beta < 1.0:  # lagging capacity cannot serve who is not there
                 now = max(now, 0.0)
-                y = (rhs[i] - now) / theta + admitted[i] * come
+                y = (rhs - now) / theta + admitted[i] * come
             number[i] = now
             flow[i] = y
             for e in range(out_ptr[i], out_ptr[i + 1]):
@@ -291,7 +290,7 @@ def stage(
                 if step > 1e-10 * (abs(y) + 1e-6) and step > moved * (abs(y) + 1e-6):
                     moved = step / (abs(y) + 1e-6)
         known = True
-        swing = _balance_hosts(hosts, stretch, last, image, z, rest, cpu, b1, sweep)
+        swing = _balance_hosts(hosts, stretch, last, image, z, rest, cpu, held, sweep)
         if swing <= 1e-6 and (not again or moved <= 1e-9):
             return sweep
     return -many

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.errors import ConvergenceError
-from fea_arch.kernels.fluid import WORK_ROWS
+from fea_arch.kernels.fluid import WORK
 from fea_arch.kernels.fluid_march import (
     BROKEN,
     BROKEN_NODE,
@@ -75,7 +75,7 @@ class Marcher:
     ) -> None:  # fmt: skip
         s, n, m = model.state, model.n, model.m
         users, think = (np.zeros(n), np.zeros(n)) if closed is None else closed
-        self.books, self.record = np.zeros((4, n)), record
+        self.books, self.record = np.zeros((n, 4)), record
         self.clock, self.count = np.zeros(3), np.zeros(6, np.int64)
         self.count[BROKEN_NODE] = -1
         none, inflow, admitted, turn, busy, extra = np.zeros((6, n))
@@ -100,7 +100,7 @@ class Marcher:
             (s["variance"], model.scv, model.crush),
             (s["lag"] if s["lag_kind"] == 2 else none, s["lag"] if s["lag_kind"] == 1 else none),
             (users, think, s["waiting"]),
-            np.zeros((6, n)), np.zeros((WORK_ROWS, n)), np.zeros((6, m)), self.books, record.times,
+            np.zeros((n, 6)), np.zeros((n, WORK)), np.zeros((6, m)), self.books, record.times,
         )  # fmt: skip
 
     def run(self, rule: tuple[float, float, float, float, int], *, fresh: bool) -> int:
@@ -206,7 +206,7 @@ def run_fluid(
         interrupted = True
     t = float(clock[C_TIME])
     killed += _apply(model, queue, t)
-    books = march.books
+    books = np.ascontiguousarray(march.books.T)
     wrong = model.state["number"] + killed - start - books[1] + books[2]
     most = max(float(books[0].max(initial=0.0)), float(start.max(initial=0.0)), 1e-300)
     time, number, flow, inflow, share, variance, response, service = record.rows()
