@@ -35,7 +35,7 @@ NOTEBOOKS = sorted(f"notebooks/{path.stem}" for path in Path(__file__).parent.pa
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": {**{name: [] for name in NOTEBOOKS}, "**": ["page-toc", "sourcelink"]},
+    "secondary_sidebar_items": {"**": ["page-toc", "sourcelink"], **{name: [] for name in NOTEBOOKS}},
 }
 
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]

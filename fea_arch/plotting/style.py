@@ -125,8 +125,9 @@ def columns_that_fit(labels: Sequence[str], width: float, size: float = 8.0) -> 
 
 
 def _room(ax: Any) -> float:
-    """Return the width to the right of the labels of the y axis [inch]."""
-    beside = max((text_width(t.get_text(), 8.5) for t in ax.get_yticklabels()), default=0.0)
+    """Return the width to the right of the labels of the y axis, powers of ten not counted [inch]."""
+    names = [text for label in ax.get_yticklabels() if not (text := label.get_text()).startswith("$")]
+    beside = max((text_width(text, 8.5) for text in names), default=0.0)
     return max(float(ax.figure.get_size_inches()[0]) - beside - 0.7, 2.5)
 
 
