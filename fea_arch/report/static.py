@@ -145,7 +145,7 @@ def assumptions(arch: Architecture) -> list[str]:
     >>> import fea_arch as fa
     >>> assumptions(fa.load_sample("shop"))
     []
-    >>> assumptions(fa.Architecture(name="one", components=[fa.Component("api", service_time_s=0.01)],
+    >>> assumptions(fa.Architecture(name="one", components=[fa.Component("api", service_time_s=0.02)],
     ...                             loads=[fa.Load("api", rate_per_s=5.0)]))
     ['the objective of 1 s']
     """
