@@ -61,10 +61,10 @@ def metastability(arch: Architecture) -> MetastabilityResult:
     -----
     A time-out ``t_o`` and up to ``r`` retries turn ``f`` first tries into ``f a(p)``, ``a = 1 + p + ... + p^r``, with
     ``p = P(response > t_o)`` of an M/M/c station at the total rate. The normal branch ends at the fold; from full
-    queues (``p = 1``) the failed branch goes down to ``mu / (r + 1)``. Times are mean first-passage times of the
-    birth-death chain whose arrivals depend on the number inside. The callers are taken to have workers enough;
-    what bounded pools of callers change is in ``collapse_factor`` and ``recovery_factor``, solved on the network from
-    empty and from full queues.
+    queues (``p = 1``) the failed branch goes down to ``mu / (r + 1)``. Times to collapse are mean first-passage times
+    of each station with retries that come one time-out (and the back-off) after a late try. The callers are taken to
+    have workers enough; what bounded pools of callers change is in ``collapse_factor`` and ``recovery_factor``, solved
+    on the network from empty and from full queues.
 
     Examples
     --------
@@ -124,8 +124,9 @@ def metastability(arch: Architecture) -> MetastabilityResult:
     row, scale = rows[governing], offered / rows[governing].first_tries
     own, pushed = row.first_tries, row.station
 
-    def life(rate: float) -> float:
-        shares = [1.0 / r.station.time_to_collapse_s(r.first_tries * rate / offered) for r in rows]
+    def life(rate: float, immediate: bool) -> float:
+        factor = rate / offered
+        shares = [1.0 / r.station.time_to_collapse_s(r.first_tries * factor, immediate=immediate) for r in rows]
         return 1.0 / sum(shares) if sum(shares) > 0 else math.inf
 
     def healing(rate: float, backlog: float) -> float:
@@ -186,6 +187,8 @@ def _stations(model: OverloadModel) -> list[_Row]:
             retries=tuple(int(network.retries[e]) for e in groups),
             budgets=tuple(float(b) if b == b else math.inf for b in network.budget[groups]),
             places=int(network.places[j]) * int(network.replicas[j]) if network.places[j] >= 0 else -1,
+            delays_s=tuple(max(float(network.timeout[e]), 1e-9) for e in groups),
+            pauses_s=tuple(float(network.backoff[e]) for e in groups),
         )
         rows.append(_Row(j, station, total, tuple(groups)))
     return rows
@@ -260,10 +263,14 @@ def _remedies(model: OverloadModel, row: _Row, scale: float) -> tuple[Remedy, ..
         each = math.ceil(need / replicas)
         add("more servers", name, "servers", each, replace(station, servers=each * replicas))
     longer = 2.0 * max(station.timeouts_s)
-    add("longer time-out", label, "timeout_s", longer, replace(station, timeouts_s=(longer,) * len(station.shares)))
+    way = [d - t for d, t in zip(station.delays, station.timeouts_s)]  # network time
+    slower = replace(
+        station, timeouts_s=(longer,) * len(station.shares), delays_s=tuple(max(longer + w, 1e-9) for w in way)
+    )
+    add("longer time-out", label, "timeout_s", longer, slower)
     # retries come later, not less often: the failed branch stays where it is
     pause = 2.0 * float(network.timeout[edge])
-    add("back-off", label, "backoff_s", pause, station)
+    add("back-off", label, "backoff_s", pause, replace(station, pauses_s=(pause,) * len(station.shares)))
     return tuple(found)
 
 

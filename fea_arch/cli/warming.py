@@ -39,6 +39,13 @@ def _architectures() -> Iterator[Task]:
         loads=[fa.Load("web", users=20, think_time_s=0.1)],
     )
     yield "static, closed load", lambda: fa.static(closed)
+    retried = fa.Architecture(
+        name="retried",
+        components=[fa.Component("web", law="delay", blocking=False), fa.Component("db", service_time_s=0.1)],
+        dependencies=[fa.Dependency("web", "db", timeout_s=1.0, retries=3)],
+        loads=[fa.Load("web", rate_per_s=5.5)],
+    )
+    yield "metastability of retries", lambda: fa.metastability(retried)
     if find_spec("fea_arch.simulation.driver") is not None or hasattr(import_module("fea_arch.simulation"), "simulate"):
         yield "simulation", lambda: fa.simulate(arch, duration_s=1.0, seed=0)
     for verb in ("modal", "fracture", "metastability", "contingency"):

@@ -125,7 +125,8 @@ class MetastabilityResult(ComponentTable):
     collapse_load, recovery_load : (n,) float64
         The same for each station alone [1/s].
     time_to_collapse : (n,) float64
-        Mean time until it tips over by itself at the design load; inf if it cannot [s].
+        Mean time until it tips over by itself at the design load; inf if it cannot [s]. Sampled: 5 % standard
+        deviation, always with the same seed.
     vulnerable_stations : (n,) bool
     branches : Branches
         Curve of the governing station.
@@ -153,7 +154,7 @@ class MetastabilityResult(ComponentTable):
     triggers: tuple[Trigger, ...] = ()
     remedies: tuple[Remedy, ...] = ()
     findings: tuple[str, ...] = ()
-    _time: Callable[[float], float] | None = None
+    _time: Callable[[float, bool], float] | None = None
     _recovery: Callable[[float, float], float] | None = None
 
     component_fields: ClassVar[tuple[str, ...]] = (
@@ -165,13 +166,16 @@ class MetastabilityResult(ComponentTable):
     )
     hidden_fields: ClassVar[tuple[str, ...]] = ("_time", "_recovery")
 
-    def time_to_collapse_s(self, rate_per_s: float | None = None) -> float:
+    def time_to_collapse_s(self, rate_per_s: float | None = None, *, immediate_retries: bool = False) -> float:
         """Return the mean time until the system tips over by itself at an offered load [s].
 
         Parameters
         ----------
         rate_per_s : float, optional
             Offered load of the whole architecture [1/s]; default the design load.
+        immediate_retries : bool
+            Let the retries arrive together with the try that will be late, as in the birth-death chain; by default
+            they come one time-out and the back-off after it, as those of callers do.
 
         Raises
         ------
@@ -179,7 +183,7 @@ class MetastabilityResult(ComponentTable):
             For a rate that is not a positive number.
         """
         rate = self._rate(rate_per_s)
-        return math.inf if self._time is None else self._time(rate)
+        return math.inf if self._time is None else self._time(rate, immediate_retries)
 
     def time_to_recovery_s(self, backlog: float, rate_per_s: float | None = None) -> float:
         """Return the mean time to work off a backlog of ``backlog`` requests; inf where it holds itself [s].

@@ -18,13 +18,12 @@ from scipy.optimize import brentq
 from scipy.special import gammainc, gammaincc
 
 from fea_arch.laws.base import Array
+from fea_arch.solvers.late_retries import NO_RETURN, late_retry_collapse_s, no_return_wait_s
 
 __all__ = ["RetryStation"]
 
 #: Largest state of a chain that is looked at.
 MOST_STATES = 2_000_000
-#: Probability of coming back by itself that is taken for none.
-NO_RETURN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,10 @@ class RetryStation:
         Largest retries per first try of each group; inf without a budget.
     places : int
         Waiting places; -1 without bound.
+    delays_s : tuple of float
+        Time from a late try to the next one, network time included [s]; default the time-outs.
+    pauses_s : tuple of float
+        Mean of the exponential back-off on top of that [s]; default none.
     """
 
     service_s: float
@@ -56,6 +59,18 @@ class RetryStation:
     retries: tuple[int, ...]
     budgets: tuple[float, ...] = ()
     places: int = -1
+    delays_s: tuple[float, ...] = ()
+    pauses_s: tuple[float, ...] = ()
+
+    @property
+    def delays(self) -> tuple[float, ...]:
+        """Time from a late try to the next one, without back-off [s]."""
+        return self.delays_s or self.timeouts_s
+
+    @property
+    def pauses(self) -> tuple[float, ...]:
+        """Mean back-off of each group [s]."""
+        return self.pauses_s or (0.0,) * len(self.shares)
 
     @property
     def capacity_per_s(self) -> float:
@@ -87,13 +102,18 @@ class RetryStation:
 
     def late(self, arrivals: float, timeout_s: float) -> float:
         """Return the share of calls that are late or turned away at a total arrival rate (M/M/c, exact)."""
-        mu1, c = 1.0 / self.service_s, self.servers
+        c = self.servers
         if self.places >= 0:
             weight = np.concatenate([[0.0], np.cumsum(np.log(arrivals) - np.log(self._rates(c + self.places)))])
             weight = np.exp(weight - weight.max())
             weight /= weight.sum()
             inside = self.late_at(np.arange(c + self.places), timeout_s)
             return float(weight[:-1] @ inside + weight[-1])
+        return self.unbounded_late(arrivals, timeout_s)
+
+    def unbounded_late(self, arrivals: float, timeout_s: float) -> float:
+        """Return the share of calls that are late where the queue has no bound (M/M/c, exact)."""
+        mu1, c = 1.0 / self.service_s, self.servers
         a = arrivals / mu1
         if a >= c:
             return 1.0
@@ -179,11 +199,20 @@ class RetryStation:
         calm = np.flatnonzero(born <= gone)
         return int(calm[-1]) + 1 if calm.size else 0
 
-    def time_to_collapse_s(self, first_tries: float) -> float:
+    def time_to_collapse_s(self, first_tries: float, *, immediate: bool = False) -> float:
         """Return the mean time until an empty station tips over by itself [s]; inf below the recovery load.
 
-        Mean first-passage time to the number from which it comes back with probability 0.001 at most.
+        Retries come one time-out after the try that was late (:mod:`fea_arch.solvers.late_retries`). With ``immediate``
+        they arrive together with it, each late anew by what is drawn for it: mean first-passage time of the
+        birth-death chain to the number from which it comes back with probability 0.001 at most.
         """
+        return self._immediate_collapse_s(first_tries) if immediate else late_retry_collapse_s(self, first_tries)
+
+    def no_return_wait_s(self, first_tries: float) -> float:
+        """Return the wait from which it does not come back by itself, with late retries [s]."""
+        return no_return_wait_s(self, first_tries)
+
+    def _immediate_collapse_s(self, first_tries: float) -> float:
         tip = self.tipping_number(first_tries)
         if tip is None:
             return math.inf

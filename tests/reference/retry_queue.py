@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-__all__ = ["chain_collapse_times", "collapse_times", "recovers"]
+__all__ = ["chain_collapse_times", "collapse_times", "mixed_collapse_times", "recovers"]
 
 
 @njit
@@ -46,10 +46,65 @@ def _first_passage(first_rate, service_s, servers, timeout, retries, enough, mos
             tail += 1
 
 
-def collapse_times(first_rate, service_s, servers, timeout, retries, *, runs, seed=0, most_s=1e9):
-    """Return the times until the work ahead of an arrival is five time-outs, (runs,) float64 [s]."""
+def collapse_times(first_rate, service_s, servers, timeout, retries, *, enough=None, runs, seed=0, most_s=1e9):
+    """Return the times until an arrival would wait ``enough`` seconds (five time-outs), (runs,) float64 [s]."""
+    enough = 5.0 * timeout if enough is None else enough
     return np.array([
-        _first_passage(first_rate, service_s, servers, timeout, retries, 5.0 * timeout, most_s, seed + k)
+        _first_passage(first_rate, service_s, servers, timeout, retries, enough, most_s, seed + k)
+        for k in range(runs)
+    ])  # fmt: skip
+
+
+@njit
+def _mixed_passage(first_rate, service_s, servers, shares, timeouts, retries, pauses, budgets, enough, seed):
+    """As above for groups of callers with an exponential pause before each retry and a bucket of ten retries."""
+    np.random.seed(seed)
+    free = np.zeros(servers)
+    when, who, left = [0.0], [0], [0]  # an entry that is never used gives the lists their types
+    when[0] = np.inf
+    bucket = np.full(shares.size, 10.0)
+    new = np.random.exponential(1.0 / first_rate)
+    while True:
+        soon = 0
+        for i in range(len(when)):
+            if when[i] < when[soon]:
+                soon = i
+        if when[soon] <= new:
+            t, g, more = when[soon], who[soon], left[soon]
+            when.pop(soon)
+            who.pop(soon)
+            left.pop(soon)
+            if bucket[g] < 1.0:
+                continue
+            bucket[g] -= 1.0
+        else:
+            t, g, more = new, -1, 0
+            new += np.random.exponential(1.0 / first_rate)
+            u = np.random.random()
+            for i in range(shares.size):
+                if u < shares[i]:
+                    g, more = i, retries[i]
+                    bucket[g] = min(bucket[g] + budgets[g], 10.0)
+                    break
+                u -= shares[i]
+        k = int(np.argmin(free))
+        begin = max(t, free[k])
+        if begin - t >= enough:
+            return t
+        free[k] = begin + np.random.exponential(service_s)
+        if more > 0 and free[k] - t > timeouts[g]:
+            when.append(t + timeouts[g] + np.random.exponential(1.0) * pauses[g])
+            who.append(g)
+            left.append(more - 1)
+
+
+def mixed_collapse_times(station, first_rate, *, enough, runs, seed=0):
+    """Return the times until an arrival would wait ``enough`` seconds, groups, pauses and budgets, (runs,) float64."""
+    groups = [np.array(v, float) for v in (station.shares, station.timeouts_s)]
+    rest = [np.array(v, float) for v in (station.pauses, station.budgets or [np.inf] * len(station.shares))]
+    return np.array([
+        _mixed_passage(first_rate, station.service_s, station.servers, *groups, np.array(station.retries, np.int64),
+                       *rest, enough, seed + k)
         for k in range(runs)
     ])  # fmt: skip
 

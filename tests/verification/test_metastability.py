@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import scipy.sparse.linalg
-from reference.retry_queue import chain_collapse_times, collapse_times, recovers
+from reference.retry_queue import chain_collapse_times, collapse_times, mixed_collapse_times, recovers
 from scipy.optimize import brentq
 from scipy.special import lambertw
 
 import fea_arch as fa
+from fea_arch.kernels.collapse_paths import collapse_paths
 from fea_arch.solvers.first_passage import RetryStation
+from fea_arch.solvers.late_retries import calm_law, late_retry_collapse_s
 
 
 def architecture(rate, *, mu=10.0, servers=1, timeout=1.0, retries=3, **call):
@@ -162,12 +164,12 @@ def test_triggers_need_less_time_when_they_are_deeper_and_more_when_the_load_is_
 
 # --- mean time to collapse ----------------------------------------------------------------------------------------
 def test_times_of_one_station_with_three_retries():
-    """mu = 10/s, t_o = 1 s, r = 3: fold 6.94, recovery 2.5; 6.1e5 s, 1.9e3 s and 1.2e2 s."""
+    """mu = 10/s, t_o = 1 s, r = 3: fold 6.94, recovery 2.5; retries at once: 6.1e5 s, 1.9e3 s and 1.2e2 s."""
     result = fa.metastability(architecture(4.16))
     assert result.collapse_load_per_s == pytest.approx(6.94, abs=0.005)
     assert result.recovery_load_per_s == pytest.approx(2.5)
     for rate, seconds in ((2.77, 6.1e5), (4.16, 1.9e3), (5.55, 1.2e2)):
-        assert result.time_to_collapse_s(rate) == pytest.approx(seconds, rel=0.05)
+        assert result.time_to_collapse_s(rate, immediate_retries=True) == pytest.approx(seconds, rel=0.05)
     assert result.time_to_collapse_s(2.4) == np.inf
 
 
@@ -186,22 +188,95 @@ def test_first_passage_times_are_those_of_the_simulated_chain(mu, servers, timeo
         ratio = mu / (rate * (retries + 1))
         beyond = tip + int(np.ceil(np.log(1e-3) / np.log(ratio)))
         times = chain_collapse_times(rate, servers / mu, servers, timeout, retries, beyond, runs=30)
-        assert 1 / 1.5 < times.mean() / s.time_to_collapse_s(rate) < 1.5
+        assert 1 / 1.5 < times.mean() / s.time_to_collapse_s(rate, immediate=True) < 1.5
 
 
-def test_retries_that_come_a_timeout_later_are_rated_to_the_order_of_magnitude():
-    """Against the station itself, event by event: between 0.1 and 3 times the chain; the order of loads is kept.
+@pytest.mark.parametrize(("mu", "servers", "timeout", "retries", "rates", "runs"), [
+    (10.0, 1, 1.0, 3, (2.77,), 40),  # a time-out of 10 service times, three decades of mean times with the next
+    (10.0, 1, 1.0, 3, (3.3, 4.16, 5.55, 6.2), 100),
+    (10.0, 1, 0.5, 4, (2.5, 3.3, 4.2), 100),  # of 5
+    (10.0, 1, 2.0, 2, (5.8, 6.6, 7.8), 100),  # of 20
+    (10.0, 1, 3.0, 1, (7.6, 8.2, 8.8), 100),  # of 30
+    (10.0, 1, 10.0, 1, (9.3, 9.5, 9.7), 60),  # of 100
+    (20.0, 4, 2.0, 3, (15.7, 16.9), 100),  # of 10, four servers
+    (10.0, 10, 3.0, 3, (6.4, 7.0, 7.8), 100),  # of 3, ten servers: some calls are late by their own service
+])  # fmt: skip
+def test_mean_times_to_collapse_are_those_of_the_station_event_by_event(mu, servers, timeout, retries, rates, runs):
+    """Within a factor of 1.5 of the event simulation of the station, over three decades."""
+    s = station(mu, servers, timeout, retries)
+    found = []
+    for number, rate in enumerate(rates):
+        enough = s.no_return_wait_s(rate)
+        seen = collapse_times(
+            rate, servers / mu, servers, timeout, retries, enough=enough, runs=runs, seed=1000 * number
+        )
+        found.append(s.time_to_collapse_s(rate))
+        assert 1 / 1.5 < found[-1] / seen.mean() < 1.5, rate
+    assert sorted(found, reverse=True) == found
 
-    The chain draws every lateness afresh and lets retries arrive at once. In the station neighbours are late together,
-    which tips it sooner near the recovery load, and retries come a time-out later, which tips it later near the fold.
-    """
-    for mu, servers, timeout, retries, rates in (
-        (10.0, 1, 1.0, 3, (3.3, 4.16, 5.55)), (10.0, 1, 2.0, 2, (5.8, 6.6, 7.8)), (20.0, 4, 2.0, 3, (15.7, 16.9)),
-    ):  # fmt: skip
-        s = station(mu, servers, timeout, retries)
-        seen = [collapse_times(rate, servers / mu, servers, timeout, retries, runs=40).mean() for rate in rates]
-        assert all(0.1 < time / s.time_to_collapse_s(rate) < 3.0 for time, rate in zip(seen, rates))
-        assert sorted(seen, reverse=True) == seen
+
+@pytest.mark.parametrize(("change", "rates"), [
+    ({"shares": (0.6, 0.3), "timeouts_s": (1.0, 2.0), "retries": (3, 2)}, (4.5, 6.0)),  # two groups, some never retry
+    ({"pauses_s": (3.0,)}, (4.5, 5.5)),  # back-off
+    ({"pauses_s": (12.0,)}, (5.5, 6.0)),  # back-off so long that retries are pending while it is calm
+    ({"budgets": (1.5,)}, (5.0, 6.0)),  # a retry budget that leaves a failed state
+])  # fmt: skip
+def test_groups_pauses_and_budgets_are_followed_try_by_try(change, rates):
+    base = {"service_s": 0.1, "servers": 1, "shares": (1.0,), "timeouts_s": (1.0,), "retries": (3,)}
+    s = RetryStation(**{**base, **change})
+    for rate in rates:
+        seen = mixed_collapse_times(s, rate, enough=s.no_return_wait_s(rate), runs=100)
+        assert 1 / 1.5 < s.time_to_collapse_s(rate) / seen.mean() < 1.5, rate
+
+
+@pytest.mark.parametrize("servers", [1, 4])
+def test_paths_of_a_station_without_retries_add_up_to_the_exact_passage_time(servers):
+    """Renewal from a wait of 1.5 s on to one of 2 s, by splitting, against the closed form; and that by hand."""
+    mu, rate, edge, end = 10.0, 7.0, 1.5, 2.0
+    service = servers / mu
+    law = calm_law(rate, service, servers, edge)
+    groups = np.array([[1.0, edge, edge, 0.0, 0.0, np.inf]])
+    numbers = np.array([rate, service, mu, edge, servers, end, -1.0])
+    _, chance, spent, _ = collapse_paths(groups, numbers, law, np.array([edge + 0.2]), 20_000, 100, 10**9, 1)
+    assert law[0] + spent / chance == pytest.approx(calm_law(rate, service, servers, end)[0], rel=0.05)
+    if servers == 1:  # g'' = (mu - f) g' - mu once more, in steps
+        w = np.linspace(0.0, edge, 4001)
+        steps = np.diff(w)[0]
+        slope = np.zeros(w.size)
+        for i in range(w.size - 1):  # Heun
+            k = (mu - rate) * slope[i] - mu
+            slope[i + 1] = slope[i] + 0.5 * steps * (k + (mu - rate) * (slope[i] + steps * k) - mu)
+        by_hand = (1.0 - slope[-1]) / rate - np.trapezoid(slope, w)
+        assert law[0] == pytest.approx(by_hand, rel=1e-4)
+
+
+@pytest.mark.parametrize("low", [-1.0, 0.6])
+def test_interpreted_and_compiled_paths_are_the_same(low):
+    groups = np.array([[0.7, 1.0, 1.0, 0.0, 3.0, 1.0], [0.2, 1.5, 1.5, 0.5, 2.0, np.inf]])
+    numbers = np.array([5.5, 0.1 if low < 0 else 0.3, 10.0, 1.0, 1.0 if low < 0 else 3.0, 3.5, low])
+    data = (groups, numbers, calm_law(5.5, 0.1, 1, 1.0), np.array([1.1, 1.6, 2.2]), 12, 100, 10**6, 5)
+    compiled, plain = collapse_paths.compiled()(*data), collapse_paths.py_func(*data)
+    assert compiled == pytest.approx(plain, rel=1e-12) and plain[3] > 100
+    assert collapse_paths(*data[:-2], 50, 5)[1] == -1.0  # too long to follow
+
+
+def test_sampled_times_are_reproducible_and_spread_little():
+    s = station(10.0, 1, 1.0, 3)
+    assert s.time_to_collapse_s(4.16) == s.time_to_collapse_s(4.16)
+    values = np.array([late_retry_collapse_s(s, 4.16, seed=k) for k in range(0, 40, 4)])
+    assert 0.0 < values.std() / values.mean() < 0.12
+    assert s.time_to_collapse_s(2.4) == np.inf
+    # rare beyond any use: the wait alone takes so long
+    rare = station(100.0, 1, 1.0, 3)
+    assert 1e15 < rare.time_to_collapse_s(40.0) < 1e60
+
+
+def test_a_bounded_queue_collapses_where_it_is_full_of_late_calls():
+    base = {"service_s": 0.1, "servers": 1, "shares": (1.0,), "timeouts_s": (1.0,), "retries": (3,)}
+    free = RetryStation(**base).time_to_collapse_s(4.16)
+    assert RetryStation(**base, places=400).time_to_collapse_s(4.16) == pytest.approx(free, rel=1e-12)
+    assert RetryStation(**base, places=30).time_to_collapse_s(4.16) == pytest.approx(free, rel=0.3)
+    assert RetryStation(**base, places=5).time_to_collapse_s(4.16) == np.inf  # nobody waits for a second
 
 
 # --- what removes the fold ----------------------------------------------------------------------------------------
