@@ -14,7 +14,8 @@ import numpy as np
 from fea_arch.kernels.compile import kernel
 
 __all__ = [
-    "backward", "column_counts", "elimination_tree", "factorise", "permuted_upper", "postorder", "solve", "solve_block",
+    "column_counts", "elimination_tree", "factorise", "forward_load", "permuted_upper", "postorder", "solve",
+    "solve_block",
 ]
 
 
@@ -223,13 +224,16 @@ def solve_block(order: Any, l_pointer: Any, l_row: Any, l_value: Any, d: Any, ri
     return out
 
 
-@kernel(work=lambda l_pointer, l_row, *rest: 2.0 * l_row.size + 5.0 * l_pointer.size)
-def backward(l_pointer: Any, l_row: Any, l_value: Any, y: Any) -> Any:
-    """Return ``L^-T y``, (n,) float64 in elimination order."""
-    x = y.copy()
-    for k in range(y.size - 1, -1, -1):
-        total = x[k]
-        for p in range(l_pointer[k], l_pointer[k + 1]):
-            total -= l_value[p] * x[l_row[p]]
-        x[k] = total
-    return x
+@kernel(work=lambda l_pointer, l_row, *rest: 3.0 * l_row.size + 5.0 * l_pointer.size)
+def forward_load(l_pointer: Any, l_row: Any, l_value: Any, d: Any, load: Any) -> Any:
+    """Return the load row ``y = D^-1 L^-1 load``, (n,) float64."""
+    n = d.size
+    y = load.copy()
+    for k in range(n):
+        yk = y[k]
+        if yk != 0.0:
+            for p in range(l_pointer[k], l_pointer[k + 1]):
+                y[l_row[p]] -= l_value[p] * yk
+    for k in range(n):
+        y[k] /= d[k]
+    return y

@@ -11,7 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from fea_arch.assembly import Pattern
 from fea_arch.errors import ModelError
 from fea_arch.kernels import downdate as kernels
-from fea_arch.kernels.ldl import backward
+from fea_arch.kernels import ldl
+from fea_arch.kernels import supernodes as panels
+from fea_arch.kernels.dissection import nested_dissection
+from fea_arch.kernels.dissection_parts import depth_from, order_parts
+from fea_arch.kernels.ordering import minimum_degree
 from fea_arch.laws.base import Array
 from fea_arch.laws.linear import Linear
 from fea_arch.meshing.mesh import Mesh
@@ -23,7 +27,10 @@ from fea_arch.solvers.newton import elongation, nodal_force
 __all__ = ["FractureModel", "FractureRun"]
 
 CHUNK = 512
-LEAST_BLOCK, BLOCK_RATIO = 1000.0, 4.0  # entries of the factor in a smallest subtree, and from level to level
+LEAST_BLOCK, BLOCK_RATIO = 2000.0, 4.0  # entries of the factor in a smallest subtree, and from level to level
+PER_PANEL, PER_ROW = 60.0, 2.0  # zeros worth storing to have one panel less
+SPREAD, LEAF = 400, 64  # unknowns from which dissection is tried, and those of a part that is not cut
+CLASSES = 16  # of elements with similar k / strength
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,7 +101,7 @@ class FractureModel:
         if self._factor is None:
             mesh, pattern = self.mesh, self.pattern
             matrix = Symmetric.of(pattern.indptr, pattern.indices, pattern.values(self.stiffness))
-            ready = SparseLDL(matrix, "fracture", LARGEST_FACTOR)
+            ready = SparseLDL(matrix, "fracture", LARGEST_FACTOR, order=_order(matrix))
             if not ready.possible:
                 raise ModelError(
                     f"the factor of {pattern.n} nodes would fill in beyond reason", field="mesh",
@@ -116,49 +123,62 @@ class FractureModel:
                 plus = self._row_value > 0
                 self._tail[owner[plus]] = self._row_node[plus]
                 self._tip[owner[~plus]] = self._row_node[~plus]
-            self._lay_out_blocks(ready, owner)
-            self._run = kernels.leading_runs(ready.l_pointer, ready.l_row)
-            self._l_value, self._d = ready.l_value.copy(), ready.d.copy()
+            self._lay_out_panels(ready, owner)
+            self._value, self._d = self._panels(ready), ready.d.copy()
             self._y, self._corner = self._load_row(ready, self.stiffness)
             self._factor = ready
         return self._factor
 
-    def _lay_out_blocks(self, ready: SparseLDL, owner: NDArray[np.int64]) -> None:
-        """Cut the elimination tree into blocks and sort nodes, elements and boundaries by block."""
-        n, m = self.pattern.n, self.mesh.n_elements
-        block, top = kernels.tree_blocks(ready.parent, np.diff(ready.l_pointer), LEAST_BLOCK, BLOCK_RATIO)
-        above = np.full(top.size, -1, np.int32)
-        inner = ready.parent[top] >= 0
-        above[inner] = block[ready.parent[top[inner]]]
-        node_list = np.lexsort((-np.arange(n), block)).astype(np.int32)
-        node_pointer = np.concatenate([[0], np.cumsum(np.bincount(block, minlength=top.size))])
-        lowest = np.full(m, n - 1, np.int64)
-        np.minimum.at(lowest, owner, self._row_node)
-        used = np.flatnonzero((np.diff(self._row_pointer) > 0) | (self.offset != 0))
-        home = block[lowest[used]]
-        element_list = used[np.argsort(home, kind="stable")].astype(np.int32)
-        element_pointer = np.concatenate([[0], np.cumsum(np.bincount(home, minlength=top.size))])
-        start, stop = ready.l_pointer[top], ready.l_pointer[top + 1]
-        boundary_pointer = np.concatenate([[0], np.cumsum(stop - start)])
-        place = np.arange(boundary_pointer[-1]) + np.repeat(start - boundary_pointer[:-1], stop - start)
-        boundary = ready.l_row[place]
-        free_sum = np.bincount(owner, self._row_value, m)
-        grounded = np.zeros(top.size, bool)
-        grounded[block[lowest[used[np.abs(free_sum[used]) > 1e-12]]]] = True
-        for b in np.flatnonzero(inner):  # children come first
-            grounded[above[b]] |= grounded[b]
-        self._name = element_list
-        self._tail, self._tip = self._tail[element_list], self._tip[element_list]
-        self._home_offset = self.offset[element_list]
-        self._blocks = (
-            block, node_pointer, node_list, element_pointer, element_list, above, boundary_pointer, boundary,
+    def _lay_out_panels(self, ready: SparseLDL, owner: NDArray[np.int64]) -> None:
+        """Gather columns in panels, cut their tree into blocks, find the block of every element."""
+        count = np.diff(ready.l_pointer)
+        first = panels.relaxed_supernodes(ready.parent, count, PER_PANEL, PER_ROW)
+        panel, above, row_pointer, row, column = panels.panel_layout(
+            first, ready.parent, ready.l_pointer, ready.l_row
         )
-        self._grounded = grounded
+        self._shape = first, row_pointer, row, column
+        block, top = panels.tree_blocks(above, np.diff(column[first]), LEAST_BLOCK, BLOCK_RATIO)
+        blocks = top.size
+        up = np.full(blocks, blocks)
+        inner = above[top] >= 0
+        up[inner] = block[above[top[inner]]]
+        panel_list = np.lexsort((-np.arange(panel[-1] + 1), block)).astype(np.int32)
+        panel_pointer = _pointer(block, blocks)
+        child = np.argsort(up, kind="stable").astype(np.int32)
+        child_pointer = _pointer(up, blocks + 1)
+        lowest = np.full(self.mesh.n_elements, self.pattern.n - 1, np.int64)
+        np.minimum.at(lowest, owner, self._row_node)
+        self._used = np.flatnonzero((np.diff(self._row_pointer) > 0) | (self.offset != 0))
+        self._home = block[panel[lowest[self._used]]].astype(np.int64)
+        free_sum = np.bincount(owner, self._row_value, self.mesh.n_elements)
+        grounded = np.zeros(blocks, bool)
+        grounded[self._home[np.abs(free_sum[self._used]) > 1e-12]] = True
+        for b in np.flatnonzero(inner):  # children come first
+            grounded[up[b]] |= grounded[b]
+        self._factor_shape = first, panel, above, row_pointer, row, column
+        self._blocks = block, panel_pointer, panel_list, top, child_pointer, child, grounded
+
+    def _panels(self, ready: SparseLDL) -> Array:
+        """Return the values of the factor in panels."""
+        return np.asarray(panels.fill_panels(*self._shape, ready.l_pointer, ready.l_row, ready.l_value))
+
+    def _classes(self, slack: Array) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+        """Sort the elements by block and by their k / strength; return (element numbers, class pointer, ceilings)."""
+        size = slack[self._used]
+        acting = size[size > 0]
+        low, high = (acting.min(), acting.max()) if acting.size else (1.0, 1.0)
+        ceiling = np.geomspace(low, high, CLASSES + 1)[1:]
+        ceiling[-1] = high
+        key = self._home * CLASSES + np.minimum(np.searchsorted(ceiling, size), CLASSES - 1)
+        return (
+            self._used[np.argsort(key, kind="stable")].astype(np.int32),
+            _pointer(key, self._blocks[3].size * CLASSES), ceiling,
+        )
 
     def _load_row(self, ready: SparseLDL, left: Array) -> tuple[Array, float]:
         """Return the load row of the factor and its pivot: work of held displacements, or minus that of the load."""
         right = (self.load - nodal_force(self.mesh, left * self.offset))[self.pattern.free]
-        y = kernels.forward_load(ready.l_pointer, ready.l_row, ready.l_value, ready.d, right[ready.order])
+        y = ldl.forward_load(ready.l_pointer, ready.l_row, ready.l_value, ready.d, right[ready.order])
         if self.control == "force":
             return y, -float(ready.d @ y**2)
         u = self.values.copy()
@@ -172,28 +192,28 @@ class FractureModel:
         if self.pattern.n <= 1 and self._independent():
             return self._bundle(strength, limit)
         ready = self._ready()
-        l_value, d, y = self._l_value.copy(), self._d.copy(), self._y.copy()
+        value, d, y = self._value.copy(), self._d.copy(), self._y.copy()
         u, corner = np.zeros(self.pattern.n + 1), np.array([self._corner])
-        k, weakness = self.stiffness[self._name], 1.0 / strength[self._name]
-        blocks = self._grounded.size
-        known, highest, softest = np.zeros(self._blocks[-1].size), np.zeros(blocks), np.zeros(blocks)
-        stale = np.ones(blocks, bool)
+        name, class_pointer, ceiling = self._classes(self.stiffness / strength)
+        k = self.stiffness[name]
+        slack, tail, tip, offset = k / strength[name], self._tail[name], self._tip[name], self.offset[name]
+        known, highest = np.zeros(self._shape[2].size), np.zeros((self._blocks[3].size, CLASSES))
+        stale = np.ones(highest.shape[0], bool)
         sequence, factor, energy = np.empty(limit, np.int64), np.empty(limit), np.empty(limit)
         least = 1e-7 * self._corner if self.control == "displacement" else -1.0
         done, separated = 0, False
         while done < limit:
             count, status = kernels.break_elements(
-                ready.l_pointer, ready.l_row, l_value, self._run, d, ready.parent, y, u, corner,
-                self._tail, self._tip, k, weakness, self._home_offset,
+                *self._factor_shape, value, d, y, u, corner, tail, tip, k, slack, offset,
                 self._row_pointer, self._row_node, self._row_value, self._bars, least,
-                *self._blocks, known, self._grounded, highest, softest, stale,
+                *self._blocks, class_pointer, name, ceiling, known, highest, stale,
                 sequence[done:], factor[done:], energy[done:], min(CHUNK, limit - done),
             )
             done += count
             if status == 1:
                 break
             if status in (2, 4):
-                left = self._whole(k)
+                left = self._whole(name, k)
                 if status == 2:
                     left[sequence[done - 1]] = 0.0
                 separated = self._separated(left) if self._bars else True
@@ -201,23 +221,24 @@ class FractureModel:
                     break
                 # a thin tie is left: factor what is whole afresh
                 ready.refactor(self.pattern.values(left))
-                k[:], l_value[:], d[:] = left[self._name], ready.l_value, ready.d
+                k[:], value[:], d[:] = left[name], self._panels(ready), ready.d
+                slack[:] = k / strength[name]
                 y, corner[0] = self._load_row(ready, left)
                 least = 1e-7 * corner[0] if self.control == "displacement" else -1.0
                 stale[:] = True
-        residual = self._residual(ready, l_value, y, self._whole(k))
+        residual = self._residual(ready, value, y, self._whole(name, k))
         return FractureRun(sequence[:done].copy(), factor[:done].copy(), energy[:done].copy(), separated, residual)
 
-    def _whole(self, k: Array) -> Array:
+    def _whole(self, name: NDArray[np.int64], k: Array) -> Array:
         """Return the stiffness of what is whole, by element number, from the block order."""
         left = np.zeros(self.mesh.n_elements)
-        left[self._name] = k
+        left[name] = k
         return left
 
-    def _residual(self, ready: SparseLDL, l_value: Array, y: Array, left: Array) -> float:
+    def _residual(self, ready: SparseLDL, value: Array, y: Array, left: Array) -> float:
         """Return ``|f - K u| / |f|`` of the last state, from the factor as it was downdated."""
         u = self.values.copy()
-        u[self.pattern.free[ready.order]] = backward(ready.l_pointer, ready.l_row, l_value, y)
+        u[self.pattern.free[ready.order]] = kernels.back_substitute(*self._shape, value, y)
         right = (self.load - nodal_force(self.mesh, left * self.offset))[self.pattern.free]
         rest = (self.load - nodal_force(self.mesh, left * elongation(self.mesh, u)))[self.pattern.free]
         size = float(np.linalg.norm(right))
@@ -273,3 +294,27 @@ class FractureModel:
         if self.pattern.n:
             return FractureRun(sequence, limit_elongation[order] * left / size, size**2 / left, separated, 0.0)
         return FractureRun(sequence, limit_elongation[order], left, separated, 0.0)
+
+
+def _pointer(key: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """Return where the entries of each key begin when they are sorted, (size + 1,)."""
+    return np.concatenate([[0], np.cumsum(np.bincount(key, minlength=size))])
+
+
+def _order(matrix: Symmetric) -> NDArray[np.int64] | None:
+    """Return the order with the shorter paths: a nested dissection, or None for minimum degree."""
+    if matrix.n < SPREAD or depth_from(matrix.indptr, matrix.indices, 0) < matrix.n ** (1 / 3):
+        return None
+    dissection, begin, end = nested_dissection(matrix.indptr, matrix.indices, LEAF)
+    order_parts(matrix.indptr, matrix.indices, dissection, begin, end)
+    degree, _, _, possible = minimum_degree(matrix.indptr, matrix.indices, LARGEST_FACTOR)
+    if possible and _path(matrix, degree) <= _path(matrix, dissection):
+        return None
+    return np.asarray(dissection)
+
+
+def _path(matrix: Symmetric, order: NDArray[np.int64]) -> float:
+    """Return the mean number of entries of the factor on the way from a column to the root."""
+    parent = ldl.elimination_tree(matrix.indptr, matrix.indices, order)
+    upper = ldl.permuted_upper(matrix.indptr, matrix.indices, order)
+    return float(panels.mean_path(parent, ldl.column_counts(upper[0], upper[1], parent)))

@@ -96,6 +96,8 @@ class SparseLDL(_Direct):
         Symmetric matrix, definite or (for Sturm counts) not.
     budget : float
         Multiplications above which the ordering gives up: then :attr:`possible` is False and nothing was factored.
+    order : (n,) int64, optional
+        Elimination order to use instead; up to a postorder of its tree.
 
     Attributes
     ----------
@@ -106,10 +108,13 @@ class SparseLDL(_Direct):
     method = "ldl"
 
     def __init__(
-        self, matrix: Symmetric, reason: str = "requested", budget: float = np.inf, last: Any = None
+        self, matrix: Symmetric, reason: str = "requested", budget: float = np.inf, last: Any = None,
+        order: Any = None,
     ) -> None:
         super().__init__(matrix, reason)
-        order, _, self.work, self.possible = minimum_degree(matrix.indptr, matrix.indices, float(budget))
+        self.work, self.possible = np.nan, True
+        if order is None:
+            order, _, self.work, self.possible = minimum_degree(matrix.indptr, matrix.indices, float(budget))
         if not self.possible:
             return
         if last is not None:  # keep these nodes at the end

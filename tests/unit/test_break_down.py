@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from reference.linear_algebra import break_down_afresh, lattice, random_tree_graph
 
 import fea_arch as fa
-from fea_arch.kernels import downdate, local_sharing
+from fea_arch.kernels import downdate, ldl, local_sharing, supernodes
 from fea_arch.solvers import fracture
 
 
@@ -87,9 +87,13 @@ def test_interpreted_and_compiled_kernels_agree(monkeypatch):
     runs = []
     for mode in ("py_func", "compiled"):
         with monkeypatch.context() as patch:
-            for name in ("break_elements", "forward_load", "tree_blocks", "leading_runs"):
-                kernel = getattr(downdate, name)
-                patch.setattr(downdate, name, kernel.py_func if mode == "py_func" else kernel.compiled())
+            for module, name in (
+                (downdate, "break_elements"), (ldl, "forward_load"), (downdate, "back_substitute"),
+                (supernodes, "relaxed_supernodes"), (supernodes, "panel_layout"), (supernodes, "fill_panels"),
+                (supernodes, "tree_blocks"),
+            ):
+                kernel = getattr(module, name)
+                patch.setattr(module, name, kernel.py_func if mode == "py_func" else kernel.compiled())
             runs.append(fa.break_down(mesh, prescribed=prescribed))
     assert runs[0].sequence.tolist() == runs[1].sequence.tolist()
     np.testing.assert_allclose(runs[0].load_factor, runs[1].load_factor, rtol=1e-11)
