@@ -19,12 +19,15 @@ __all__ = ["sweep_outage"]
 @subroutine
 def _waiting(c: int, a: float) -> float:
     """Erlang's probability that all of ``c`` servers are busy at offered load ``a < c``."""
-    b = 1.0
+    if a <= 0.0:
+        return 0.0
+    step = 1.0 / a
+    inverse = 1.0  # of the blocking probability: grows by sums and products alone, no division waits for another
     for k in range(1, c + 1):
-        b = a * b / (k + a * b)
-        if b < 1e-300:
+        inverse = 1.0 + inverse * (k * step)
+        if inverse > 1e300:
             return 0.0
-    return b / (1.0 - a / c * (1.0 - b))
+    return 1.0 / (inverse - a / c * (inverse - 1.0))
 
 
 @subroutine
@@ -32,6 +35,8 @@ def _series(amount: float, go: float) -> Any:
     """Expected calls made of ``amount`` in a row when each goes on with probability ``go``, and P(all go on)."""
     if go >= 1.0 - 1e-15:
         return amount, 1.0
+    if amount < 1.0:
+        return amount, 1.0 - amount + amount * go
     whole = math.floor(amount)
     part = amount - whole
     power = go**whole
@@ -216,19 +221,20 @@ def sweep_outage(
             for q in range(call_ptr[i], call_ptr[i + 1]):
                 e = call_edge[q]
                 if not sync[e] or cut[e] or calls[e] <= 0.0:
-                    if sync[e] and cut[e] and calls[e] > 0.0 and required[e]:
+                    if blocking[i] and sync[e] and cut[e] and calls[e] > 0.0 and required[e]:
                         _, through = _series(calls[e], 0.0)
                         reach *= through
                     continue
                 j = target[e]
                 good = ok[j]
                 one = good * (latency[e] + response[j])
-                made, through = _series(calls[e], good if required[e] else 1.0)
                 part = calls[e] - math.floor(calls[e])
                 mean_out += calls[e] * one
                 var_out += calls[e] * variance[j] + part * (1.0 - part) * one * one
-                busy_out += reach * made * one
-                reach *= through
+                if blocking[i]:
+                    made, through = _series(calls[e], good if required[e] else 1.0)
+                    busy_out += reach * made * one
+                    reach *= through
             s = own[i]
             h = s + (busy_out if blocking[i] else 0.0)
             own_var = scv[i] * s * s

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from reference.random_networks import random_network
+from scipy.special import gammaln, logsumexp
 
 import fea_arch as fa
 from fea_arch.analyses.fracture import open_model
+from fea_arch.kernels.outages import _waiting
 from fea_arch.solvers.outages import OutageSolver
 from fea_arch.solvers.overload import overload
 
@@ -45,6 +47,16 @@ def test_each_outage_is_the_full_equilibrium_without_the_part(seed):
     for e in range(model.network.target.size):
         quick, full = solver.without((), (e,)), solver.solved((), (e,))
         assert quick.served_share == pytest.approx(full.served_share, abs=1e-9)
+
+
+@pytest.mark.parametrize("servers", [1, 2, 7, 40, 400])
+def test_the_probability_of_waiting_is_the_sum_over_the_states(servers):
+    state = np.arange(servers)
+    for load in (servers * np.array([1e-12, 0.01, 0.5, 0.9, 0.999])).tolist():
+        below = logsumexp(state * np.log(load) - gammaln(state + 1.0))
+        full = servers * np.log(load) - gammaln(servers + 1.0) - np.log1p(-load / servers)
+        assert _waiting(servers, load) == pytest.approx(np.exp(full - np.logaddexp(below, full)), rel=1e-11, abs=1e-290)
+    assert _waiting(servers, 0.0) == 0.0
 
 
 def test_pairs_and_repeated_use_leave_nothing_behind():
