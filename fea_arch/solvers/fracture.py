@@ -30,6 +30,7 @@ CHUNK = 512
 LEAST_BLOCK, BLOCK_RATIO = 2000.0, 4.0  # entries of the factor in a smallest subtree, and from level to level
 PER_PANEL, PER_ROW = 60.0, 2.0  # zeros worth storing to have one panel less
 SPREAD, LEAF = 400, 64  # unknowns from which dissection is tried, and those of a part that is not cut
+LIGHT = 15.0  # entries of the factor a column below which minimum degree is good enough
 CLASSES = 16  # of elements with similar k / strength
 
 
@@ -302,15 +303,17 @@ def _pointer(key: NDArray[np.int64], size: int) -> NDArray[np.int64]:
 
 
 def _order(matrix: Symmetric) -> NDArray[np.int64] | None:
-    """Return the order with the shorter paths: a nested dissection, or None for minimum degree."""
-    if matrix.n < SPREAD or depth_from(matrix.indptr, matrix.indices, 0) < matrix.n ** (1 / 3):
+    """Return minimum degree, or a nested dissection where its paths are shorter; None if the factor is out of reach."""
+    degree, fill, _, possible = minimum_degree(matrix.indptr, matrix.indices, LARGEST_FACTOR)
+    if not possible:
         return None
+    if matrix.n < SPREAD or fill < LIGHT * matrix.n:
+        return np.asarray(degree)
+    if depth_from(matrix.indptr, matrix.indices, 0) < matrix.n ** (1 / 3):
+        return np.asarray(degree)
     dissection, begin, end = nested_dissection(matrix.indptr, matrix.indices, LEAF)
     order_parts(matrix.indptr, matrix.indices, dissection, begin, end)
-    degree, _, _, possible = minimum_degree(matrix.indptr, matrix.indices, LARGEST_FACTOR)
-    if possible and _path(matrix, degree) <= _path(matrix, dissection):
-        return None
-    return np.asarray(dissection)
+    return np.asarray(min(degree, dissection, key=lambda order: _path(matrix, order)))
 
 
 def _path(matrix: Symmetric, order: NDArray[np.int64]) -> float:
