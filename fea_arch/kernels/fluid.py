@@ -32,7 +32,7 @@ def find_flows(
     past: Any, work: Any, edge: Any, service: Any,
 ) -> None:  # fmt: skip
     """Find the flows that belong to the present numbers, as at the start and after each event."""
-    whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
+    _, number, flow, inflow, admitted, turn, z, _, stretch = state
     n = number.size
     for i in range(n):
         work[i, 9] = flow[i] if lag[i] > 0.0 else 0.0
@@ -97,7 +97,7 @@ def advance(
     float
         Error over tolerance: above 1 the step was undone; infinite where the stages did not settle.
     """
-    whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
+    whole, number, flow, inflow, admitted, turn, _, extra, stretch = state
     s0 = stretch.copy()
     external = station[8]
     n = number.size

@@ -9,7 +9,7 @@ import numpy as np
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["renew_calls"]
+__all__ = ["cut_mixture", "renew_calls"]
 
 _STUCK = 1e9
 
@@ -67,7 +67,7 @@ def _cut(mean: Any, var: Any, limit: Any) -> Any:
 
 
 @subroutine
-def _cut_mixture(mean: Any, var: Any, rare: Any, j: int, limit: Any) -> Any:
+def cut_mixture(mean: Any, var: Any, rare: Any, j: int, limit: Any) -> Any:
     """Like ``_cut`` where some requests take a detour: two gamma distributions, not one with their joint moments."""
     p, more, spread = rare[j, 0], rare[j, 1], rare[j, 2]
     usual = mean - p * more
@@ -179,7 +179,7 @@ def renew_calls(
             var = variance[j]
             lost = 1.0 - success[j]
             if timeout[e] == timeout[e]:
-                late, mean = _cut_mixture(mean, var, rare, j, timeout[e])
+                late, mean = cut_mixture(mean, var, rare, j, timeout[e])
                 var = min(var, mean * mean)
                 lost = 1.0 - (1.0 - late) * (1.0 - lost)
             tries = 1.0

@@ -12,8 +12,21 @@ from fea_arch.kernels.fluid import advance, find_flows
 from fea_arch.kernels.fluid_calls import renew_calls
 
 __all__ = [
-    "BEFORE", "BROKEN", "BROKEN_NODE", "BUSY", "C_STEP", "C_TIME", "COLLAPSED", "DONE", "FILLED", "FULL", "NEXT",
-    "OWED", "REPEATED", "STEPS", "march",
+    "BEFORE",
+    "BROKEN",
+    "BROKEN_NODE",
+    "BUSY",
+    "COLLAPSED",
+    "C_STEP",
+    "C_TIME",
+    "DONE",
+    "FILLED",
+    "FULL",
+    "NEXT",
+    "OWED",
+    "REPEATED",
+    "STEPS",
+    "march",
 ]  # fmt: skip
 
 # why the march came back: at its end, records full, out of memory, no step small enough, or to let others speak

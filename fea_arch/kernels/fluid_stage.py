@@ -157,8 +157,8 @@ def _station(
     """Solve ``N + theta y = rhs + theta inflow`` of one station for all requests in it, by safeguarded Newton steps.
 
     ``value`` and ``dv`` are the busy servers and their derivative at ``m``, if ``known``. Returns ``M = N + B`` and
-    these where they were evaluated last, the step from there to the solution, the flow ``g`` of the law, ``dg/dM``, the
-    flow ``y`` and the share turned away at the solution.
+    these where they were evaluated last, and at the solution the flow ``g`` of the law, ``dg/dM``, the
+    flow ``y`` and the share turned away.
     """
     cubic, blocked, cells = tables
     g = 0.0
@@ -166,7 +166,6 @@ def _station(
     y = 0.0
     loss = 0.0
     dloss = 0.0
-    move = 0.0
     low = -np.inf
     high = np.inf
     per = 1.0 / hold
@@ -221,8 +220,7 @@ def _station(
             loss += dloss * move
             break
         m = new
-        move = 0.0
-    return m, value, dv, move, g, dg, y, loss
+    return m, value, dv, g, dg, y, loss
 
 
 @subroutine
@@ -237,7 +235,7 @@ def stage(
     held = work[:, 13 + 2 * part]
     reach, gain, sent, rate = edge[2 * part], edge[2 * part + 1], edge[5], calls[0]
     last, image = np.zeros_like(stretch), np.zeros_like(stretch)
-    least = 0.0 if part == 0 else -np.inf  # nobody leaves an empty station; at the end of the step the books must close
+    least = 0.0 if part == 0 else -np.inf  # inside the step nobody is less than nobody; at its end the books must close
     if again:
         for i in range(out_ptr.size - 1):
             for e in range(out_ptr[i], out_ptr[i + 1]):
@@ -266,7 +264,7 @@ def stage(
                 turn[i] = per
                 z[i] = now if copies[i] > 0.0 else 0.0
             else:
-                m, value, dv, move, g, dg, y, loss = _station(
+                m, value, dv, g, dg, y, loss = _station(
                     whole[i], law[i, 0], law[i, 1], known and not bounded[i], theta, alpha, beta,
                     b0, b1, s + b1, scale[i], copies[i], row[i], ceiling[i], rhs, share * come, bounded[i],
                     least, tables,

@@ -83,4 +83,5 @@ class Recorder:
         self._hand_on()
         if len(self.done) == 1:
             return [self.done[0][0], *self.done[0][1]]
-        return [np.concatenate([a for a, _ in self.done]), *(np.concatenate([b[k] for _, b in self.done]) for k in range(7))]
+        columns = (np.concatenate([block[k] for _, block in self.done]) for k in range(7))
+        return [np.concatenate([stamp for stamp, _ in self.done]), *columns]
