@@ -86,9 +86,9 @@ def responses(model: Fluid, history: History) -> Responses:
     whole = (t.size, model.refine, n0)
     number, service = (a.reshape(whole).sum(axis=1) for a in (history.number, history.service))
     columns = (number, history.flow[:, -n0:], service, history.response[:, :n0], history.variance[:, :n0])
-    by_node = [np.ascontiguousarray(a.T) for a in columns]
+    inside, flow, busy, response, noise = (np.ascontiguousarray(a.T) for a in columns)
     own, variance = np.empty((2, n0, t.size))
-    own_times(t, *by_node, law, tables, NEVER, own, variance)
+    own_times(t, inside, flow, busy, response, noise, law, tables, NEVER, own, variance)
     mean, good, detour = own.copy(), np.ascontiguousarray(history.admitted_share[:, :n0].T), np.zeros((3, n0, t.size))
     place = model.inner + np.argsort(model.call)
     timeout, budget = (np.where(np.isnan(a), np.inf, a) for a in (net.timeout, net.budget))

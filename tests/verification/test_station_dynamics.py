@@ -269,3 +269,19 @@ def test_call_sensitivity_is_the_derivative_of_the_eigenvalue():
             turned[j] += h * spread[j, i] * flows[i]
             shifted.append(np.linalg.eigvals(turned).real.max())
         assert (shifted[1] - shifted[0]) / 2e-4 == pytest.approx(change, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ring", "shop", "balanced_pair"])
+def test_books_close_to_rounding_through_an_outage(name):
+    arch = fa.load_sample(name)
+    outage = fa.Outage(arch.names[0], 2.0, 5.0)
+    for kind in ("reject", "hold"):
+        result = fa.transient(arch, None, 20.0, events=[outage], outage=kind, load_factor=0.5)
+        assert result.balance < 1e-12
+
+
+def test_a_component_without_requests_answers_in_its_service_time():
+    parts = [fa.Component("a", service_time_s=0.01), fa.Component("b", service_time_s=0.02)]
+    arch = fa.Architecture(name="idle", components=parts, loads=[fa.Load("a", rate_per_s=20.0)])
+    result = fa.transient(arch, fa.Burst(factor=2.0, start_s=1.0, duration_s=1.0), 10.0)
+    assert np.all(result.response_s[:, 1] == 0.02)
