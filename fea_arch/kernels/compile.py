@@ -51,9 +51,6 @@ def subroutine(function: Any = None, *, inline: bool = False, reassociate: bool 
     return function
 
 
-inlined = functools.partial(subroutine, inline=True)
-
-
 def _subroutine_options(value: Any) -> dict[str, Any] | None:
     """Return how a subroutine is to be compiled, ``None`` for anything that is none."""
     return getattr(value, "__fea_subroutine__", None) if isinstance(value, types.FunctionType) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fea_arch.kernels.compile import inlined, subroutine
+from fea_arch.kernels.compile import subroutine
 
 __all__ = ["ask", "stage"]
 
@@ -90,7 +90,7 @@ def _balance_hosts(
     return swing
 
 
-@inlined
+@subroutine(inline=True)
 def _left(x: Any) -> Any:
     """Share of a phase that is still there after ``x`` of its times: like ``exp(-x)``, third order, never negative."""
     return 1.0 / (1.0 + x * (1.0 + x * (0.5 + x * _SIXTH)))
@@ -148,7 +148,7 @@ def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: A
         work[i, 15] = b11
 
 
-@inlined
+@subroutine(inline=True)
 def _station(
     m: float, value: float, dv: float, known: bool, theta: float, alpha: float, beta: float, b0: float, b1: float,
     hold: float, scale: float, copies: float, kind: int, ceiling: float, rhs: float, come: float, bounded: bool,
