@@ -18,7 +18,6 @@ from fea_arch.kernels.pool_paths import find_exclusive, pull_flow, pull_trace, p
 from fea_arch.solvers.network import Array
 from fea_arch.solvers.network_state import NetworkState
 from fea_arch.solvers.pool_subsystem import ELSEWHERE, Graph, Ladder, Subsystem, build_subsystem, side_by_side
-from fea_arch.solvers.pools import _variability
 
 __all__ = ["PoolLinearisation", "PoolPull", "Swept", "find_variability"]
 
@@ -260,7 +259,7 @@ class PoolLinearisation:
         for i in reversed(self.order()):
             ones[i] = self.ladder[i].replicas * (self.ladder[i].spread[1:, 1:].T @ by_rates[i])
             self._pull_subsystem(i, by_number, ones[i], by_rates, out)
-        real = self.arriving > ELSEWHERE * flow
+        real = self.arriving > 0.0
         by_arriving[~real] = 0.0
         out.flow += by_arriving
         by_source = np.zeros(n)
@@ -367,16 +366,15 @@ class PoolLinearisation:
 
 
 def find_variability(rates: Array, hold_scv: float) -> tuple[float, Array, float]:
-    """Return the factor on the queue of a pool and its slopes by rates and by the variability of the holding time."""
-    value = _variability(rates, hold_scv)
+    """Return the factor on the queue of a pool and its slopes by rates and by the variability of the holding time.
+
+    With all workers busy the share ``w = 1 - X(P) / (P X(1))`` of the holding time is spent in queues; the factor is
+    ``(1 + w + (1 - w) scv) / 2``.
+    """
+    share = 1.0 - float(rates[-1] / (rates.size * rates[0]))
     by_rates = np.zeros(rates.size)
-    for at in {0, rates.size - 1}:
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = rates.copy()
-            moved[at] *= 1.0 + sign * 1e-5
-            ends.append(_variability(moved, hold_scv))
-        by_rates[at] = (ends[0] - ends[1]) / (2e-5 * rates[at])
-    h = 1e-5 * max(hold_scv, 1e-3)
-    by_scv = (_variability(rates, hold_scv + h) - _variability(rates, hold_scv - h)) / (2.0 * h)
-    return value, by_rates, by_scv
+    if 0.0 < share < 1.0:
+        by_rates[-1] -= (1.0 - hold_scv) / 2.0 * (1.0 - share) / rates[-1]
+        by_rates[0] += (1.0 - hold_scv) / 2.0 * (1.0 - share) / rates[0]
+    share = min(max(share, 0.0), 1.0)
+    return (1.0 + share + (1.0 - share) * hold_scv) / 2.0, by_rates, (1.0 - share) / 2.0

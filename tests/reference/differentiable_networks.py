@@ -69,3 +69,48 @@ def differentiable_network(seed: int) -> fa.Architecture:
         loads=tuple(replace(load, rate_per_s=(load.rate_per_s or 0.0) * factor * float(rng.uniform(0.3, 0.75)))
                     for load in arch.loads),
     )  # fmt: skip
+
+
+def pooled_network(seed: int) -> fa.Architecture:
+    """A random architecture whose callers wait for their callees and feel it.
+
+    Pools within pools, shared callees, two replicas, work that is sent on without waiting for it, retries, network
+    time, and sometimes a cycle of such sent work.
+    """
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(5, 9))
+    components = [
+        fa.Component(
+            f"c{i}",
+            service_time_s=float(rng.uniform(0.004, 0.03)),
+            service_scv=float(rng.choice([0.5, 1.0, 1.7])),
+            servers=int(rng.integers(2, 7)),
+            replicas=2 if i and rng.random() < 0.2 else 1,
+            blocking=bool(i == 0 or rng.random() < 0.7),
+        )
+        for i in range(n)
+    ]
+    calls = []
+    for i in range(n - 1):
+        # a chain first, so that everything is reached; then shared callees
+        for j in {i + 1, *rng.choice(np.arange(i + 1, n), size=min(2, n - 1 - i), replace=False).tolist()}:
+            tries = bool(rng.random() < 0.2)
+            calls.append(
+                fa.Dependency(
+                    f"c{i}", f"c{j}",
+                    calls=float(rng.choice([0.4, 0.6, 0.8])),
+                    network_latency_s=float(rng.choice([0.0, 0.001])),
+                    mode="sync" if j == i + 1 or rng.random() < 0.8 else "async",
+                    timeout_s=float(rng.uniform(0.3, 0.8)) if tries else None,
+                    retries=int(tries),
+                )
+            )  # fmt: skip
+    if rng.random() < 0.4:
+        calls.append(fa.Dependency(f"c{n - 1}", f"c{n // 2}", calls=0.1, mode="async"))
+    arch = fa.Architecture(name=f"pooled-{seed}", components=components, dependencies=calls,
+                           loads=[fa.Load("c0", rate_per_s=1.0), fa.Load(f"c{n // 2}", rate_per_s=0.3)])  # fmt: skip
+    factor = fa.static(arch, 1e-6).max_load_factor
+    share = float(rng.uniform(0.5, 0.75))
+    return replace(
+        arch, loads=tuple(replace(load, rate_per_s=(load.rate_per_s or 0.0) * factor * share) for load in arch.loads)
+    )
