@@ -162,8 +162,11 @@ class PoolLinearisation:
         return _Outer(rates, by_table, by_aside, weight, queue, load, factor, by_rates, by_scv)
 
     def order(self) -> list[int]:
-        """Return the pools that are subsystems, callees first."""
-        return [i for i in self.tight if i in self.subsystem]
+        """Return the pools that are subsystems in the order in which they were solved: inner pools first.
+
+        Where a cycle of calls leaves no order of callees and callers, those that are one station come first.
+        """
+        return list(self.subsystem)
 
     def _spread(self) -> None:
         """Spread the mean numbers over the components, callers first."""
