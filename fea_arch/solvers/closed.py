@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fea_arch.solvers.flow_equivalence import flow_equivalent
 from fea_arch.solvers.network import Array, Network
-from fea_arch.solvers.product_form import Closed, Inner, Station, collect_stations, edges_of, flow_equivalent
+from fea_arch.solvers.product_form import Closed, Inner, Station, collect_stations, edges_of
 
 __all__ = ["ClosedSolution", "schweitzer", "solve_closed_single"]
 

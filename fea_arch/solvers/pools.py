@@ -3,20 +3,24 @@
 A component whose workers block is a subsystem with at most ``pool`` requests inside. Its callees see a bounded
 population and its own queue sees a completion rate ``X(n)`` that falls behind as the callees fill up: both sides of the
 same congestion. The subsystem is solved for every number of busy workers (flow equivalence), the queue in front of it
-is the birth-death chain of those rates, and Little's law on the numbers inside gives the wait at every component.
+is the birth-death chain of those rates, corrected for what is not exponential or independent, and Little's law on the
+numbers inside gives the wait at every component.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fea_arch.errors import ModelError
 from fea_arch.kernels.erlang import erlang_c
+from fea_arch.solvers.flow_equivalence import flow_equivalent
 from fea_arch.solvers.network import Array, Network
-from fea_arch.solvers.product_form import Inner, Station, edges_of, flow_equivalent, spread_number, with_background
+from fea_arch.solvers.product_form import Inner, Station, edges_of, spread_number
+from fea_arch.solvers.queue_variability import queue_factor, repeats
+from fea_arch.solvers.shared_stations import NOTHING, Crowd, beside_bounded, count_crowds, region_of
 
 __all__ = ["PoolWaits", "pool_waits", "tight_pools"]
 
@@ -39,6 +43,17 @@ class PoolWaits:
 
     wait: Array
     limiting: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class _Subsystem:
+    """What is inside one pool, and its solution for the variability ``stamp``."""
+
+    region: list[int]
+    edge: list[int]
+    others: dict[int, Crowd | None]
+    stamp: Array | None = None
+    solution: tuple[Array, Inner] = (np.empty(0), Inner())
 
 
 def tight_pools(network: Network, flow: Array, hold: Array, wait: Array) -> list[int]:
@@ -85,31 +100,53 @@ def pool_waits(
     binding : set of int
         Inner pools found binding so far; grows, so that the sweeps cannot swing to and fro.
     memo : dict
-        Subsystems solved at the same flows and service times, filled in place; ``tol`` says how much the same.
+        Subsystems solved in the same state, filled in place; ``tol`` says how much the same.
     """
     members = set(tight)
-    if "flow" not in memo or not (
-        _close(memo["flow"], flow, memo["tol"]) and _close(memo["service"], service, memo["tol"])
-    ):
-        tol = memo.get("tol", 1e-6)
+    tol = memo.get("tol", 1e-6)
+    same = memo.get("tight") == members and _close(memo["flow"], flow, tol) and _close(memo["service"], service, tol)
+    if not same:
+        arriving = _open_flow(network, flow, members)
+        crowds = count_crowds(network, flow, _unloaded_hold(network, service), arriving, members)
+        again = {i: repeats(network, i, flow) for i in tight}
         memo.clear()
-        memo.update(flow=flow.copy(), service=service.copy(), tol=tol)
+        memo.update(flow=flow.copy(), service=service.copy(), tol=tol, tight=members, seen=(arriving, crowds, again))
+    arriving, crowds, again = memo["seen"]
+    outside = arriving > NOTHING * flow
+    slots = network.servers * network.replicas
+    number = np.zeros(network.n)
+    touched = np.zeros(network.n, bool)
+    whole: dict[int, tuple[Array, Inner]] = {}
+    stamp: dict[int, Array] = {}
 
     def solved(i: int) -> tuple[Array, Inner]:
         key = (i, tuple(whole))
         if key not in memo:
-            share = 1.0 / network.replicas[i]
-            rates, inner = flow_equivalent(network, i, whole, service, flow=flow, share=share)
-            memo[key] = _all_replicas(rates, inner, int(network.replicas[i]))
-        found: tuple[Array, Inner] = memo[key]
-        return found
+            region, edge = region_of(network, i, whole)
+            others = {k: crowds.others(network, flow, k, region) for k in (region | edge) - {i}}
+            memo[key] = _Subsystem(sorted(region - {i}), sorted(edge), others)
+        found: _Subsystem = memo[key]
+        varied = {k: (again[k], whole[k][1].full(float(hold_scv[k]))) for k in found.edge}
+        for k in found.region:
+            if network.law[k] == 0 and network.scv[k] != 1.0:
+                again[k] = again[k] if k in again else repeats(network, k, flow)
+                varied[k] = (again[k], float(network.scv[k]))
+        own = np.array([x for pair in varied.values() for x in pair])
+        now = np.concatenate([own, *(stamp[k] for k in found.edge)])
+        if found.stamp is None or not _close(found.stamp, now, tol):
+            rates, inner = flow_equivalent(
+                network, i, whole, service, flow=flow, share=1.0 / network.replicas[i], arriving=arriving,
+                others=found.others, variability=varied,
+            )  # fmt: skip
+            solution = _all_replicas(rates, inner, int(network.replicas[i]))
+            memo[key] = found = replace(found, stamp=now, solution=solution)
+        stamp[i] = now if found.stamp is None else found.stamp
+        return found.solution
 
-    arriving = _open_flow(network, flow, members)
-    number = np.zeros(network.n)
-    touched = np.zeros(network.n, bool)
-    whole: dict[int, tuple[Array, Inner]] = {}
     try:
         for i in tight:  # inner pools that bind, or that nobody else shares anything with, are one station each
+            if not outside[i] and i in crowds.at and crowds.at[i].bound <= slots[i]:
+                continue  # its callers cannot fill it
             pool = int(network.servers[i])
             needed = flow[i] * hold[i] / network.replicas[i]
             if needed >= pool or _erlang_c(pool, needed) > BINDING:
@@ -117,20 +154,26 @@ def pool_waits(
             if i in binding or _exclusive(network, i, flow, arriving):
                 whole[i] = solved(i)
         for i in tight:
-            if arriving[i] <= 1e-9 * flow[i]:
+            if not outside[i]:
                 continue  # all its requests come from inside an outer pool, which holds them all
             rates, inner = whole[i] if i in whole else solved(i)
-            pool = rates.size
-            aside = flow[i] - arriving[i]
-            if aside > 1e-9 * flow[i]:
-                rates = with_background(rates, float(aside), pool)
-            if arriving[i] >= rates[-1] * (1.0 - 1e-9):
+            if flow[i] >= rates[-1] * (1.0 - 1e-9):
                 return PoolWaits(np.full(network.n, np.nan), limiting=i)
-            weight, queue = _distribution(float(arriving[i]), rates)
-            number[i] += queue * _variability(rates, float(hold_scv[i]))
+            aside = float(flow[i] - arriving[i])
+            if aside > NOTHING * flow[i] and i in crowds.at:
+                weight = beside_bounded(rates, float(arriving[i]), aside, crowds.at[i])
+                queue = float(weight @ np.maximum(np.arange(weight.size) - inner.room, 0.0))
+            else:  # all from outside; what is not is counted where it comes from
+                weight, queue = _distribution(float(flow[i]), rates)
+                own = float(arriving[i] / flow[i])
+                weight, queue = weight * own, own * (queue + float(weight[-1]) * (rates.size - inner.room))
+            if queue > 1e-9:
+                scv = inner.full(float(hold_scv[i]))
+                queue *= float(queue_factor(again[i], scv, float(flow[i] / rates[-1]), int(slots[i])))
+            number[i] += queue
             touched[i] = True
-            station = Station(1.0, rates, component=i, inner=inner, pool=pool)
-            for component, values in spread_number(station, np.arange(pool + 1)).items():
+            station = Station(1.0, rates, component=i, inner=replace(inner, room=np.inf))
+            for component, values in spread_number(station, np.arange(weight.size)).items():
                 number[component] += float(weight @ values)
                 touched[component] = True
     except ModelError:  # a cycle of synchronous calls: the open model stands
@@ -139,28 +182,25 @@ def pool_waits(
     for k in np.flatnonzero(touched & (flow > 0)).tolist():
         if k not in members:
             number[k] += arriving[k] * (open_wait[k] + service[k])
-        found = number[k] / flow[k] - service[k]
-        if k in whole and arriving[k] <= 1e-9 * flow[k]:
-            found *= _variability(whole[k][0], float(hold_scv[k]))
-        elif k not in members and arriving[k] < 0.5 * flow[k]:
-            found *= (1.0 + network.scv[k]) / 2.0
-        wait[k] = max(found, 0.0)
+        wait[k] = max(number[k] / flow[k] - service[k], 0.0)
     return PoolWaits(wait)
 
 
-def _variability(rates: Array, hold_scv: float) -> float:
-    """Return the Allen-Cunneen factor of the queue in front of a pool.
-
-    With all workers busy a share of the holding time is spent in queues, which pile up as in M/M/c; only the rest
-    has the smaller variability of a sum of stages.
-    """
-    waiting_share = min(max(1.0 - rates[-1] / (rates.size * rates[0]), 0.0), 1.0)
-    return float(1.0 + waiting_share + (1.0 - waiting_share) * hold_scv) / 2.0
+def _unloaded_hold(network: Network, service: Array) -> Array:
+    """Return the holding times without any wait, (n,) float64 [s]."""
+    whole, hold = service.copy(), service.copy()
+    for i in network.order.tolist():
+        for e in edges_of(network, i):
+            if network.sync[e]:
+                whole[i] += network.calls[e] * (network.latency[e] + whole[network.target[e]])
+        if network.blocking[i]:
+            hold[i] = whole[i]
+    return hold
 
 
 def _close(a: Array, b: Array, tol: float) -> bool:
     """Return whether two states differ so little that a solved subsystem serves both (it only corrects waits)."""
-    return bool(np.all(np.abs(a - b) <= tol * np.abs(b)))
+    return a.size == b.size and bool(np.all(np.abs(a - b) <= tol * np.abs(b)))
 
 
 def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:
@@ -192,7 +232,8 @@ def _all_replicas(rates: Array, inner: Inner, replicas: int) -> tuple[Array, Inn
     grid = np.arange(rates.size + 1)
     total = replicas * np.interp(n, grid, np.concatenate([[0.0], rates]))
     whole = np.concatenate([[0.0], n])
-    return total, Inner({k: replicas * np.interp(whole, grid, table) for k, table in inner.number.items()})
+    number = {k: np.asarray(replicas * np.interp(whole, grid, table)) for k, table in inner.number.items()}
+    return total, replace(inner, number=number, room=inner.room * replicas)
 
 
 def _open_flow(network: Network, flow: Array, tight: set[int]) -> Array:

@@ -1,14 +1,12 @@
-"""Closed product-form networks by convolution, and flow-equivalent stations.
+"""Closed product-form networks by convolution, and the stations that a request visits.
 
 Every term of the convolution is positive, so nothing cancels (Buzen 1973). A component whose workers block is a
-subsystem with bounded population: its inner network is solved for 1, 2, ... busy workers and enters the outer one as a
-flow-equivalent station (Chandy, Herzog and Woo 1975). Load from elsewhere is folded into a station's rates by summing
-over it (the mixed networks of Baskett, Chandy, Muntz and Palacios 1975).
+subsystem with bounded population and enters the network around it as one flow-equivalent station.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,7 +14,7 @@ import numpy as np
 from fea_arch.errors import ModelError
 from fea_arch.solvers.network import Array, Index, Network
 
-__all__ = ["Closed", "Inner", "Station", "collect_stations", "flow_equivalent", "spread_number", "with_background"]
+__all__ = ["Closed", "Inner", "Station", "collect_stations", "edges_of", "own_rates", "spread_number"]
 
 #: Stations of one subsystem beyond which the rest is taken as a delay.
 _LARGEST = 256
@@ -24,9 +22,15 @@ _LARGEST = 256
 
 @dataclass(eq=False)
 class Inner:
-    """What is inside a blocking component with ``0 .. pool`` busy workers: mean numbers by component."""
+    """What is inside a blocking component with 0, 1, ... requests: mean numbers by component.
+
+    ``room`` is the number of requests from which the rest waits for a worker; ``full`` returns the dispersion of the
+    completions when the pool is full, from the squared coefficient of variation of the held times [1].
+    """
 
     number: dict[int, Array] = field(default_factory=dict)
+    room: float = 0.0
+    full: Callable[[float], float] = float
 
 
 @dataclass(eq=False)
@@ -34,7 +38,8 @@ class Station:
     """A station of a closed network.
 
     ``rates`` are completion rates with 1, 2, ... requests inside, the last one holds beyond; empty for a delay.
-    ``pool`` is the number of workers of a station with something inside.
+    Beside load of others, ``number`` has the mean numbers of the population behind the station, by component, and
+    ``queue`` how many of it wait, with 0, 1, ... of it at the station.
     """
 
     visits: float
@@ -42,7 +47,8 @@ class Station:
     delay: float = 0.0
     component: int = -1
     inner: Inner | None = None
-    pool: int = 0
+    number: dict[int, Array] | None = None
+    queue: Array | None = None
 
 
 class Closed:
@@ -87,13 +93,19 @@ class Closed:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(np.where(g[1:] > 0, g[:-1] / g[1:], 0.0) * self.tilt)
 
+    def rest(self, k: int, population: int) -> Array:
+        """Return the completion rates of all but station ``k`` with 1 .. population requests there [1/s]."""
+        g = self._rest[k][0]
+        return np.asarray(g[:population] / g[1 : population + 1] * self.tilt)
+
     def expected(self, k: int, values: Array) -> Array:
         """Return the mean of ``values[number at station k]`` for every population 0 .. population."""
         shape, rest = self._shape[k], self._rest[k]
         c = np.convolve(shape[0] * values, rest[0])[: self.population + 1]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            out = c / self._norm[0] * np.exp(shape[1] + rest[1] - self._norm[1])
-        return np.asarray(np.nan_to_num(out, nan=0.0, posinf=0.0))
+        norm = self._norm[0]
+        out = np.zeros(norm.size)
+        np.divide(c, norm, out=out, where=norm > 0.0)
+        return np.asarray(out * np.exp(shape[1] + rest[1] - self._norm[1]))
 
     def distribution(self, k: int) -> Array:
         """Return ``p(0 .. population)`` of the number at station ``k`` at full population."""
@@ -114,11 +126,13 @@ class Closed:
 
 def spread_number(station: Station, count: Index) -> dict[int, Array]:
     """Return, by component, the mean number behind a station that holds ``count`` requests, (k,) int."""
+    if station.number is not None:
+        return {component: table[np.minimum(count, table.size - 1)] for component, table in station.number.items()}
     if station.inner is None:
         return {station.component: count.astype(float)}
-    busy = np.minimum(count, station.pool)
-    out = {component: table[busy] for component, table in station.inner.number.items()}
-    out[station.component] = out.get(station.component, np.zeros(count.size)) + (count - busy)
+    out = {component: table[np.minimum(count, table.size - 1)] for component, table in station.inner.number.items()}
+    waiting = np.maximum(count - station.inner.room, 0.0)
+    out[station.component] = out.get(station.component, np.zeros(count.size)) + waiting
     return out
 
 
@@ -131,29 +145,6 @@ def own_rates(network: Network, i: int, service: Array) -> Array:
         table = network.rates[network.rate_first[i] : network.rate_first[i] + c]
         return np.asarray(table) if r == 1 else np.asarray(np.repeat(table, r) * r)
     return np.asarray(np.arange(1, c * r + 1) / service[i], float)
-
-
-def with_background(rates: Array, background: float, population: int) -> Array:
-    """Return the rates that a bounded population sees beside Poisson load of rate ``background``.
-
-    ``X'(m) = B(m-1)/B(m)``, ``B(m) = sum_n C(m+n, n) b^n / (X(1) ... X(m+n))``.
-    """
-    if background <= 0.0 or rates.size == 0:
-        return rates
-    top = rates[-1]
-    if background >= top * (1.0 - 1e-9):
-        background = top * (1.0 - 1e-9)
-    limit = int(min(4000, rates.size + population + 40.0 / max(1.0 - background / top, 1e-3)))
-    index = np.arange(1, limit + population + 2)
-    cumulative = np.concatenate([[0.0], np.cumsum(np.log(rates[np.minimum(index, rates.size) - 1]))])
-    factorial = np.concatenate([[0.0], np.cumsum(np.log(index))])
-    n = np.arange(limit + 1)
-    both = np.arange(population + 1)[:, None] + n
-    terms = (factorial - cumulative)[both]
-    terms += n * np.log(background) - factorial[: limit + 1]
-    top_term = terms.max(axis=1)
-    total = top_term - factorial[: population + 1] + np.log(np.exp(terms - top_term[:, None]).sum(axis=1))
-    return np.asarray(np.exp(total[:-1] - total[1:]))
 
 
 def edges_of(network: Network, i: int) -> range:
@@ -190,7 +181,7 @@ def collect_stations(
         station.visits += visits
     elif i in pools:
         rates, inner = pools[i]
-        out[i] = Station(visits, rates, component=i, inner=inner, pool=rates.size)
+        out[i] = Station(visits, rates, component=i, inner=inner)
     else:
         out[i] = Station(visits, own_rates(network, i, service), delay=float(service[i]), component=i)
     if i in pools:
@@ -200,70 +191,3 @@ def collect_stations(
             calls = visits * float(network.calls[e])
             latency[0] += calls * float(network.latency[e])
             collect_stations(network, int(network.target[e]), calls, pools, service, out, latency, depth + 1)
-
-
-def visits_from(network: Network, i: int) -> dict[int, float]:
-    """Return the synchronous visits of every component per request at ``i``, whatever the way."""
-    visits = {i: 1.0}
-    below: list[int] = []
-    seen = {i}
-    stack = [i]
-    while stack:
-        for e in edges_of(network, stack.pop()):
-            j = int(network.target[e])
-            if network.sync[e] and j not in seen:
-                seen.add(j)
-                stack.append(j)
-                below.append(j)
-    for v in sorted([i, *below], key=lambda k: -int(network.position[k])):  # callers first
-        for e in edges_of(network, v):
-            if network.sync[e] and v in visits:
-                j = int(network.target[e])
-                visits[j] = visits.get(j, 0.0) + visits[v] * float(network.calls[e])
-    return visits
-
-
-def flow_equivalent(
-    network: Network,
-    i: int,
-    pools: Mapping[int, tuple[Array, Inner]],
-    service: Array,
-    *,
-    flow: Array | None = None,
-    share: float = 1.0,
-) -> tuple[Array, Inner]:
-    """Return completion rates of a blocking component with 1 .. pool busy workers, and what is inside then.
-
-    Parameters
-    ----------
-    network : Network
-    i : int
-        Component.
-    pools : mapping
-        Flow equivalents of the blocking components below, by component.
-    service : (n,) float64
-        Service times, host contention included [s].
-    flow : (n,) float64, optional
-        Throughput of every component; what does not come through ``i`` is background load.
-    share : float
-        Share of the component's flow that goes through this pool (one of several replicas).
-    """
-    pool = int(network.servers[i] * (network.replicas[i] if flow is None else 1))
-    out: dict[int, Station] = {}
-    latency = [0.0]
-    for e in edges_of(network, i):
-        if network.sync[e] and network.calls[e] > 0:
-            latency[0] += float(network.calls[e] * network.latency[e])
-            collect_stations(network, int(network.target[e]), float(network.calls[e]), pools, service, out, latency)
-    stations = list(out.values())
-    if flow is not None:
-        through = visits_from(network, i)
-        for station in stations:
-            background = float(flow[station.component]) - float(flow[i]) * share * through.get(station.component, 0.0)
-            if background > 1e-9 * flow[station.component]:
-                station.rates = with_background(station.rates, background, pool)
-    own_work = Station(1.0, np.empty(0), delay=float(service[i]), component=i)
-    network_time = [Station(1.0, np.empty(0), delay=latency[0])] if latency[0] > 0 else []
-    closed = Closed([own_work, *network_time, *stations], pool)
-    own = closed.numbers()
-    return closed.throughput(), Inner(own)
