@@ -37,7 +37,7 @@ class Crowd:
     def felt(self) -> bool:
         """Return whether the bound is less than six standard deviations of Poisson load away."""
         mean = self.full * self.bound
-        return self.bound < mean + 6.0 * np.sqrt(mean) + 6.0
+        return bool(self.bound < mean + 6.0 * np.sqrt(mean) + 6.0)
 
     def log_room(self) -> Array:
         """Return the logarithm of the weight of all that is elsewhere when 0 .. bound requests are not, (bound + 1,).
