@@ -32,7 +32,7 @@ def largest_load_factor(
 
     # beyond a fold the sweeps creep past the place where it was, the slower the nearer: as many as the accuracy needs
     sweeps = int(min(max(1.3 / math.sqrt(accuracy), 40), 20_000))
-    standing = [(0.0, 0.0)]
+    standing = [(0.0, 0.0, 1.0)]
     nearest: list[NetworkState] = []  # the state that stands at the largest load factor so far
 
     def fails(factor: float) -> int:
@@ -49,7 +49,8 @@ def largest_load_factor(
             return root_cause(network, error.partial, int(np.argmax(error.partial.utilisation)))
         if state.limiting >= 0:
             return root_cause(network, state, state.limiting)
-        standing.append((float(state.utilisation.max(initial=0.0)), factor))
+        pace = (1.0 - math.sqrt(state.contraction)) ** 2
+        standing.append((float(state.utilisation.max(initial=0.0)), factor, pace))
         nearest[:] = [state]  # trials that stand come in rising order
         return -1
 
@@ -92,22 +93,32 @@ def _fullest(network: Network, state: NetworkState, culprit: int) -> int:
     return root_cause(network, state, int(np.argmax(full)))
 
 
-def _next_trial(standing: list[tuple[float, float]], low: float, high: float, accuracy: float) -> float:
+def _next_trial(standing: list[tuple[float, float, float]], low: float, high: float, accuracy: float) -> float:
     """Return the next load factor to try inside the bracket.
 
-    Near a fold the load factor is a parabola in the highest utilisation, near a full component a line: the parabola
-    through the last three states that stood foretells the limit, which is then enclosed from both sides.
+    The states that stood, as (highest utilisation, load factor, pace), foretell the limit, which is then enclosed from
+    both sides. A sweep shrinks the distance to the equilibrium by a ratio ``r`` that tends to 1 at a fold, where
+    ``(1 - sqrt(r))^2``, the pace, falls to zero as the load factor grows: a parabola through the last three. Near a
+    full component the sweeps stay quick, and the load factor is a line or a parabola in the highest utilisation.
     """
     middle = 0.5 * (low + high)
     if len(standing) < 3:
         return middle
-    (u0, f0), (u1, f1), (u2, f2) = sorted(standing)[-3:]
-    if not u0 < u1 < u2 < 1.0:
+    (u0, f0, p0), (u1, f1, p1), (u2, f2, p2) = sorted(standing, key=lambda s: s[1])[-3:]
+    if p0 > p1 > p2 > 0.0 and p2 < 0.8:
+        foretold = f2 + p2 * (f2 - f1) / (p1 - p2)
+        if p0 < 0.95:
+            foretold -= p1 * p2 * ((f2 - f1) / (p1 - p2) - (f1 - f0) / (p0 - p1)) / (p2 - p0)
+        else:  # two of them: the line goes too far
+            foretold = f2 + 0.4 * (foretold - f2)
+            return foretold if low < foretold < high else middle
+    elif u0 < u1 < u2 < 1.0:
+        rise = (f2 - f1) / (u2 - u1)
+        bend = (rise - (f1 - f0) / (u1 - u0)) / (u2 - u0)
+        top = 1.0 if bend >= 0.0 else min(max(0.5 * (u1 + u2 - rise / bend), u2), 1.0)
+        foretold = f2 + (top - u2) * (rise + bend * (top - u1))
+    else:
         return middle
-    rise = (f2 - f1) / (u2 - u1)
-    bend = (rise - (f1 - f0) / (u1 - u0)) / (u2 - u0)
-    top = 1.0 if bend >= 0.0 else min(max(0.5 * (u1 + u2 - rise / bend), u2), 1.0)
-    foretold = f2 + (top - u2) * (rise + bend * (top - u1))
     for trial in (foretold - 0.4 * accuracy * high, foretold + 0.4 * accuracy * high):
         if low + 0.1 * accuracy * high < trial < high - 0.1 * accuracy * high:
             return trial

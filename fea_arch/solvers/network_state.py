@@ -16,7 +16,8 @@ __all__ = ["NetworkState", "continued_state", "fresh_state", "relative_change"]
 class NetworkState:
     """Everything that a solve knows, per component (n,) and per sorted edge (n_edges,).
 
-    ``limiting`` is the number of the component (or ``n + host``) that has no equilibrium, or -1.
+    ``limiting`` is the number of the component (or ``n + host``) that has no equilibrium, or -1. ``contraction`` is the
+    ratio of the last two changes: how fast the sweeps come to rest, 1 at a fold.
     """
 
     network: Network
@@ -45,6 +46,7 @@ class NetworkState:
     binding: set[int] = field(default_factory=set)
     memo: dict[Any, Any] = field(default_factory=dict)
     sweeps: int = 0
+    contraction: float = 0.0
     residual: float = 0.0
 
 
@@ -90,6 +92,7 @@ def continued_state(state: NetworkState, external: Array, load_factor: float) ->
         binding=set(state.binding),
         memo={},
         sweeps=0,
+        contraction=0.0,
         residual=0.0,
     )
 

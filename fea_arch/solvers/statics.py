@@ -76,7 +76,7 @@ def solve_network(
     state.memo["tol"] = 100.0 * tol
     if not feedback:
         return _march_once(network, state, admit_limit, in_source)
-    change = np.inf
+    change = moved = np.inf
     over = 0
     for sweep in range(1, max_sweeps + 1):
         state.sweeps = sweep
@@ -117,7 +117,9 @@ def solve_network(
         over = over + 1 if unstable >= 0 else 0
         if unstable >= 0 and over >= 8:
             return state
-        change = max(change, relative_change(state.response, before), float(cycle))
+        last, moved = moved, relative_change(state.response, before)
+        state.contraction = min(moved / last, 1.0) if last > 0.0 and sweep > 2 else 0.0
+        change = max(change, moved, float(cycle))
         change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
         change = max(change, rebalance(network, state))
         if change <= tol:
