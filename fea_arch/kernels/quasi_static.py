@@ -1,4 +1,4 @@
-"""Quasi-static march of a station network through a load history: backlogs, responses, answers within an objective.
+"""Quasi-static march of a station network through a load history: backlogs, responses, chances of failure.
 
 Queues are the state (pointwise stationary fluid flow approximation, W.-P. Wang, D. Tipper and S. Banerjee, INFOCOM
 1996): ``dQ/dt = lambda - y`` with ``Q = r F rho^e / (1 - rho)``, ``rho = y / mu``, ``e = sqrt(2 (c + 1))`` (H.
@@ -26,8 +26,11 @@ __all__ = [
 N_SERVICE, N_SCV, N_SERVERS, N_REPLICAS, N_BLOCKING, N_SCV_IN, N_LIMIT, N_ROOM, N_WARM_UP, N_CPU = range(10)
 # columns of the table of calls
 E_CALLS, E_LATENCY, E_TIMEOUT, E_BACKOFF, E_BUDGET, E_BREAK_SHARE, E_BREAK_OPEN_S = range(7)
-
-_FULL = 0.9999
+# columns of the states; S_SLOW_SHARE, S_SLOW_GAP: share of slow requests and how much longer they take [s]
+(
+    S_ARRIVE, S_CAPACITY, S_WAIT, S_WAIT_VAR, S_RESPONSE, S_VARIANCE, S_SUCCESS, S_HOLD, S_SPREAD, S_BUSY, S_CROWD,
+    S_MOST, S_ADMITTED, S_CULPRIT, S_SERVICE, S_SLOW_SHARE, S_SLOW_GAP,
+) = range(17)  # fmt: skip
 
 
 @subroutine
@@ -72,21 +75,46 @@ def _gamma_cdf(shape: float, x: float) -> float:
 
 
 @subroutine
-def _within(mean: float, variance: float, t: float) -> float:
-    """P(T <= t) of the gamma distribution with these moments."""
-    if mean <= 0.0:
-        return 1.0
+def _cut(mean: float, variance: float, t: float) -> Any:
+    """P(T > t) and the first two moments of min(T, t) of the gamma distribution with these moments."""
     if variance <= 1e-9 * mean * mean:
-        return 1.0 if mean <= t else 0.0
-    return _gamma_cdf(mean * mean / variance, t * mean / variance)
+        over = 1.0 if mean > t else 0.0
+        m1 = min(mean, t)
+        return over, m1, m1 * m1
+    shape = mean * mean / variance
+    x = t * mean / variance
+    over = 1.0 - _gamma_cdf(shape, x)
+    m1 = mean * _gamma_cdf(shape + 1.0, x) + t * over
+    return over, m1, (mean * mean + variance) * _gamma_cdf(shape + 2.0, x) + t * t * over
 
 
 @subroutine
-def _line(rho: float, expo: float, most: float, spread: float) -> Any:
+def _modes(mean: float, variance: float, share: float, gap: float) -> Any:
+    """Means of the fast and the slow requests, and the variance inside either."""
+    inner = max(variance - share * (1.0 - share) * gap * gap, 0.02 * variance)
+    return mean - share * gap, mean + (1.0 - share) * gap, inner
+
+
+@subroutine
+def _line(rho: float, expo: float, most: float, spread: float, free: float) -> Any:
     """Mean number waiting at a utilisation, ``spread rho^e / (1 - rho)``, where at most ``most`` can wait.
 
-    While all servers are busy the line is geometric with the mean ``spread rho / (1 - rho)``, cut off at ``most``.
+    While all servers are busy the line is geometric with the mean ``spread rho / (1 - rho)``, cut off at ``most``. A
+    part ``free`` of the arrivals is not bounded: to the others it is a slower server (mixed networks, F. Baskett et
+    al., Journal of the ACM 22, 1975).
     """
+    if free <= 1e-6 or most > 1e5:
+        return _cut_line(rho, expo, most, spread)
+    slow = 1.0 - free * rho
+    bounded = (1.0 - free) * rho / slow
+    gap = 1.0 - rho
+    rest = expo * (1.0 - slow) / slow if gap < 1e-6 else (rho**expo - bounded**expo) / gap
+    return spread * rest + _cut_line(bounded, expo, most, spread) / slow
+
+
+@subroutine
+def _cut_line(rho: float, expo: float, most: float, spread: float) -> Any:
+    """Mean number waiting where all arrivals are bounded."""
     if most <= 1e-9 or rho <= 0.0:
         return 0.0
     gap = 1.0 - rho
@@ -102,7 +130,8 @@ def _line(rho: float, expo: float, most: float, spread: float) -> Any:
 
 @subroutine
 def _fill(
-    size: float, spread: float, expo: float, most: float, others: float, work: float, goal: float, rho: float
+    size: float, spread: float, expo: float, most: float, free: float, others: float, work: float, goal: float,
+    rho: float,
 ) -> float:
     """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1, by false position."""
     if goal <= 0.0:
@@ -110,13 +139,13 @@ def _fill(
     size = size / others
     low, f_low = 0.0, -goal
     high = min(1.0 - 1e-10, goal / work)
-    f_high = size * _line(others * high, expo, most, spread) + work * high - goal
+    f_high = size * _line(others * high, expo, most, spread, free) + work * high - goal
     if f_high <= 0.0:
         return high
     if low < rho < high:  # the last answer is a good guess
         for k in range(2):
             x = rho * (1.0 - 0.02 * k) if k == 0 else min(rho + 0.02 * (1.0 - rho), high)
-            f = size * _line(others * x, expo, most, spread) + work * x - goal
+            f = size * _line(others * x, expo, most, spread, free) + work * x - goal
             if f > 0.0 and x < high:
                 high, f_high = x, f
             elif f <= 0.0 and x > low:
@@ -126,7 +155,7 @@ def _fill(
         x = (low * f_high - high * f_low) / (f_high - f_low)
         if not low < x < high:
             x = 0.5 * (low + high)
-        f = size * _line(others * x, expo, most, spread) + work * x - goal
+        f = size * _line(others * x, expo, most, spread, free) + work * x - goal
         if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
             return x
         if f > 0.0:
@@ -175,10 +204,10 @@ def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
 def march(
     order: Any, ptr: Any, target: Any, source: Any, in_ptr: Any, in_edge: Any, node: Any, edge: Any, sync: Any,
     retries: Any, cancel: Any, stage: Any, required: Any, group: Any, law: Any, places: Any, host: Any, cpus: Any,
-    dead: Any, ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, objective: float, begin: float,
-    iterations: int, blame: Any, series: Any, flow_end: Any,
-) -> Any:
-    """March through ``times`` and count offered requests and those answered within the objective.
+    dead: Any, ext: Any, knot: Any, value: Any, out_who: Any, out_time: Any, times: Any, iterations: int, kick: Any,
+    series: Any, flow_end: Any, states: Any, fails: Any,
+) -> None:
+    """March through ``times`` and keep the state after each step.
 
     Parameters
     ----------
@@ -197,21 +226,18 @@ def march(
         Outages: component or -1 for all; begin, end [s] and share of the capacity that is lost.
     times : (t,) float64
         Ends of the steps, the first one the begin [s].
-    objective, begin : float
-        Latency objective [s]; requests before ``begin`` are not counted.
     iterations : int
         Sweeps per step.
-    blame : (n,) float64
-        Receives the lost requests by component [req].
+    kick : (3,) float64
+        Component, step from which its line has tipped over, and the wait in it [s]; component -1 for none.
     series : (t, 3) float64
-        Receives offered, good [1/s] and the number waiting [req] of each step.
+        Receives the number waiting [req] of each step in its last column.
     flow_end : (n, 4) float64
         Receives flow [1/s], utilisation [1], wait and response [s] at the end.
-
-    Returns
-    -------
-    offered, good : float
-        Requests from ``begin`` on [req].
+    states : (t, n, 17) float64
+        Receives the state after each step in the columns named in this module.
+    fails : (t, m) float64
+        Receives the chance that a call fails [1].
     """
     n, m = order.size, target.size
     n_groups = 0
@@ -229,12 +255,16 @@ def march(
     stretch, crowd, tail = np.ones(cpus.size), np.zeros(n), np.zeros(n)
     bound, linger, top, reach = np.full(n, np.inf), np.ones(m), np.full(n, np.inf), np.ones(m)
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
-    visit, lost, late = np.zeros(n), np.zeros(n), np.zeros(n)
+    # scv of what a full pool completes, and of the calls of a component
+    rhythm, calls_scv = node[:, N_SCV].copy(), np.ones(n)
+    turned, outer, soft = np.zeros(n), np.full(n, -1), np.full(n, np.inf)
+    slow_share, slow_gap, plain = np.zeros(n), np.zeros(n), np.ones(n)
+    # of the line at a station: spread, the most that can wait, exponent; and how much its callees slow it down [s^2]
+    shape, most_in, power, grow, free = np.ones(n), np.zeros(n), np.ones(n), np.zeros(n), np.zeros(n)
+    full = node[:, N_SERVICE].copy()  # hold time of a worker while all workers of its pool are busy
     for i in range(n):
         if node[i, N_LIMIT] < np.inf:
             tokens[i] = max(node[i, N_LIMIT], 1.0)
-    offered = 0.0
-    good = 0.0
     first = True
     for step in range(1, times.size):
         t0, t1 = times[step - 1], times[step]
@@ -261,6 +291,9 @@ def march(
                     fewer = c if law[i] == 1 else min(max(math.floor(c * left + 0.999999), 1.0), c)
                     slow[i] = fewer / (c * left)
                     servers[i] = fewer
+        if int(kick[1]) == step and kick[0] >= 0.0:
+            i = int(kick[0])
+            queue[i] = max(queue[i], kick[2] * top[i])
         for i in range(n):
             old[i] = queue[i]
             cap[i] = np.inf
@@ -275,6 +308,9 @@ def march(
                 most = np.inf if lam > 0.0 else 0.0  # requests that can be here at once
                 leaving, patience = 0.0, 0.0  # requests that their caller withdraws, and after how long
                 pools, pooled = 0.0, 0.0  # workers of the callers that have a bounded pool, and what they send
+                mixed = lam * 1.0  # arrivals times their scv
+                scarce = np.inf  # workers of the pool that fills first, by what it sends
+                outer[i] = -1 if lam > 0.0 else -2  # the pool that all requests come through
                 own = 0.0  # of those that an arrival meets, the part that its own caller cannot have sent
                 for p in range(in_ptr[i], in_ptr[i + 1]):
                     e = in_edge[p]
@@ -283,12 +319,20 @@ def march(
                         came = flow[j] * edge[e, E_CALLS] * attempts[e] * reach[e]
                         lam += came
                         if came > 0.0:
+                            kept = min(edge[e, E_CALLS] * reach[e] / attempts[e], 1.0) if attempts[e] > 0.0 else 0.0
+                            mixed += came * (1.0 + kept * (calls_scv[j] - 1.0))
                             if cancel[e] and edge[e, E_TIMEOUT] < np.inf:
                                 leaving += came
                                 patience += came * max(edge[e, E_TIMEOUT] - edge[e, E_LATENCY], 0.0)
                             pool = bound[j]
                             if node[j, N_BLOCKING] > 0.0 and law[j] != 1:
                                 pool = min(pool, node[j, N_REPLICAS] * servers[j])
+                            above = outer[j]
+                            if above < 0 and node[j, N_BLOCKING] > 0.0 and law[j] != 1:
+                                above = j
+                            if not sync[e] or stage[e] >= 0 or linger[e] > 1.01:
+                                above = -1
+                            outer[i] = above if outer[i] == -2 or outer[i] == above else -1
                             if not sync[e]:
                                 pool = np.inf
                             elif stage[e] >= 0:
@@ -297,10 +341,19 @@ def march(
                             if pool * linger[e] < 1e9:
                                 pools += pool * linger[e]
                                 pooled += came
-                                size = max(pool * linger[e], 1.0)
-                                own += came * came * 1.0 / size
+                                size = max(min(pool, soft[j]) * linger[e], 1.0)
+                                scarce = min(scarce, size / came)
+                                # of two busy workers of an M/M/c pool: E[k (k - 1)] = a^2 - a C, a = c u
+                                used = 1.0
+                                if node[j, N_BLOCKING] > 0.0 and law[j] != 1:
+                                    used = min(flow[j] * hold[j] / (node[j, N_REPLICAS] * servers[j]), 1.0)
+                                used = max(used, 0.01)
+                                own += came * came * used ** (math.sqrt(2.0 * (size + 1.0)) - 2.0) / size
+                if outer[i] >= 0:
+                    most = min(most, node[outer[i], N_REPLICAS] * servers[outer[i]])
                 arrive[i] = lam
                 bound[i] = most
+                soft[i] = min(most, scarce * lam)
                 adm = up[i]
                 if node[i, N_LIMIT] < np.inf and lam > 0.0:
                     adm *= min(1.0, (tokens[i] + node[i, N_LIMIT] * dt) / (lam * dt))
@@ -314,21 +367,37 @@ def march(
                     admitted[i] = adm
                     flow[i] = lam * adm
                     rho[i] = 0.0
+                    calls_scv[i] = 1.0
                     continue
                 r, c = node[i, N_REPLICAS], servers[i]
-                mu = r * c / max(hold[i], 1e-12)
-                ca2 = node[i, N_SCV_IN]
+                mu = r * c / max(full[i], 1e-12)
+                # W. Whitt, Bell System Technical Journal 62, 1983: arrivals merged and thinned, departures
+                came_scv = mixed / lam if lam > 0.0 else 1.0
+                ca2 = node[i, N_SCV_IN] * came_scv
+                calls_scv[i] = 1.0 + (1.0 - rho[i] ** 2) * (came_scv - 1.0)
+                calls_scv[i] += rho[i] ** 2 * (max(hold_scv[i], 0.2) - 1.0) / math.sqrt(r * c)
+                calls_scv[i] = min(calls_scv[i], 1.0)
                 expo = math.sqrt(2.0 * (c + 1.0))
-                spread = 0.5 * (ca2 + hold_scv[i])
+                spread = 0.5 * (ca2 + rhythm[i])
                 if ca2 < 1.0:  # W. Kraemer and M. Langenbach-Belz, 8th International Teletraffic Congress, 1976
                     load = max(rho[i] if rho[i] > 0.0 else lam * adm / mu, 0.05)
                     spread *= math.exp(-2.0 * max(1.0 - load, 0.0) * (1.0 - ca2) ** 2 / (6.0 * load * spread))
-                others = max(1.0 - own / (lam * lam), 0.02) if lam > 0.0 else 1.0
-                inside = pools * lam / pooled if pooled > 0.0 else np.inf  # a few calls from elsewhere lift it little
-                if node[i, N_BLOCKING] > 0.0:
-                    inside = min(inside, node[i, N_ROOM] * r)
-                x = _fill(r, spread, expo, inside / r - c, others, dt * mu, old[i] + dt * lam * adm, rho[i])
+                plain[i] = spread
+                spread *= (hold[i] / full[i]) ** (expo - 1.0)  # all are busy less often than the line is long
+                inside, others, free[i] = np.inf, 1.0, 0.0
+                if pooled > 0.0:
+                    inside = min(pools, scarce * pooled)
+                    free[i] = max(1.0 - pooled / lam, 0.0)
+                    others = free[i] + (1.0 - free[i]) * max(1.0 - own / (pooled * pooled), 0.02)
+                    if outer[i] >= 0:
+                        inside = min(inside, most)
+                        others = min(others, max(1.0 - 1.0 / most, 0.02))
+                    free[i] /= others
+                if node[i, N_BLOCKING] > 0.0 and node[i, N_ROOM] * r < inside:
+                    inside, free[i] = node[i, N_ROOM] * r, 0.0
+                x = _fill(r, spread, expo, inside / r - c, free[i], others, dt * mu, old[i] + dt * lam * adm, rho[i])
                 top[i] = mu
+                shape[i], most_in[i], power[i] = spread, inside / r - c, expo
                 rho[i] = x
                 crowd[i] = others * x
                 tail[i] = spread * crowd[i] / (spread * crowd[i] + 1.0 - crowd[i])
@@ -403,6 +472,9 @@ def march(
                 before = 1.0
                 last = -1
                 longest, slowest = 0.0, i
+                more = max(node[i, N_REPLICAS] * servers[i] / max(full[i], 1e-12) - flow[i], 0.0)
+                slower, dragged, tight, tight_scv = 0.0, 0.0, 0.0, 0.0
+                most_apart, apart, apart_share = 0.0, 0.0, 0.0
                 for e in range(ptr[i], ptr[i + 1]):
                     if stage[e] != last:
                         before = left
@@ -428,21 +500,24 @@ def march(
                         bad = 1.0 - success[j]
                         if edge[e, E_TIMEOUT] < np.inf:
                             t = edge[e, E_TIMEOUT]
-                            if var <= 1e-9 * mean * mean:
-                                over = 1.0 if mean > t else 0.0
-                                m1 = min(mean, t)
-                                m2 = m1 * m1
+                            if slow_gap[j] > 0.0:
+                                fast_mean, slow_mean, inner = _modes(mean, var, slow_share[j], slow_gap[j])
+                                over, m1, m2 = _cut(fast_mean, inner, t)
+                                over_2, first_2, second_2 = _cut(slow_mean, inner, t)
+                                over += slow_share[j] * (over_2 - over)
+                                m1 += slow_share[j] * (first_2 - m1)
+                                m2 += slow_share[j] * (second_2 - m2)
                             else:
-                                shape = mean * mean / var
-                                x = t * mean / var
-                                over = 1.0 - _gamma_cdf(shape, x)
-                                m1 = mean * _gamma_cdf(shape + 1.0, x) + t * over
-                                m2 = (mean * mean + var) * _gamma_cdf(shape + 2.0, x) + t * t * over
+                                over, m1, m2 = _cut(mean, var, t)
                             bad = 1.0 - (1.0 - over) * (1.0 - bad)
                             if cancel[e] == 0 and m1 > 0.0:
                                 linger[e] = max(mean / m1, 1.0)
                             mean = m1
                             var = max(m2 - m1 * m1, 0.0)
+                        if turned[j] > 0.0:  # who is turned away has its answer at once
+                            square = (1.0 - turned[j]) * (var + mean * mean)
+                            mean = (1.0 - turned[j]) * mean + turned[j] * edge[e, E_LATENCY]
+                            var = max(square + turned[j] * edge[e, E_LATENCY] ** 2 - mean * mean, 0.0)
                         tries = 1.0
                         if retries[e] > 0 and bad > 0.0:
                             tries = retries[e] + 1.0
@@ -475,6 +550,42 @@ def march(
                         if reach[e] * calls * wait[j] > longest:
                             longest = reach[e] * calls * wait[j]
                             slowest = culprit[j]
+                        share, gap = part, mean
+                        if whole == 1.0 and part == 0.0:
+                            share, gap = 1.0, 0.0
+                        if slow_gap[j] > 0.0 and edge[e, E_TIMEOUT] == np.inf and calls <= 1.0:
+                            # called and slow against the rest
+                            p2 = calls * slow_share[j]
+                            fast_mean, slow_mean, inner = _modes(mean, 0.0, slow_share[j], slow_gap[j])
+                            gap2 = slow_mean - calls * (1.0 - slow_share[j]) * fast_mean / (1.0 - p2)
+                            if p2 * (1.0 - p2) * gap2 * gap2 > share * (1.0 - share) * gap * gap:
+                                share, gap = p2, gap2
+                        if share * (1.0 - share) * gap * gap > most_apart:
+                            most_apart = share * (1.0 - share) * gap * gap
+                            apart, apart_share = gap, share
+                        if law[j] != 1 and flow[j] > 0.0 and open_until[e] <= middle:
+                            # what the calls of a full pool wait more than those of a pool of mean use
+                            extra = more * calls * attempts[e] * reach[e]
+                            late_by = grow[j] * extra
+                            if top[j] < np.inf and top[j] > 0.0:
+                                part_busy = max(crowd[j] / max(rho[j], 1e-12), 0.02)
+                                base = _line(crowd[j], power[j], most_in[j], shape[j], free[j]) / flow[j]
+                                there = min((flow[j] + extra) / top[j], 1.0 - 1e-9)
+                                then = _line(part_busy * there, power[j], most_in[j], shape[j], free[j])
+                                then /= there * top[j]
+                                size = node[j, N_REPLICAS] / part_busy
+                                late_by += size * max(then - base, 0.0)
+                                if there > tight:  # the callee that holds a full pool back sets its rhythm
+                                    tight = there
+                                    visits = min(max(calls * attempts[e] * reach[e], 0.1), 1.0)
+                                    mine = (more + flow[i]) * calls * attempts[e] * reach[e]
+                                    rest = min(max((flow[j] + extra) / mine - 1.0, 0.0), 4.0)
+                                    tight_scv = (hold_scv[j] * (1.0 + rest) + rest + 1.0 - visits) / visits
+                                dragged += (
+                                    (reach[e] * calls * attempts[e]) ** 2
+                                    * (wait[j] / (top[j] * max(1.0 - crowd[j], 0.05)) + grow[j])
+                                )
+                            slower += reach[e] * calls * late_by * attempts[e]
                         outside += reach[e] * calls * mean
                         outside_var += reach[e] * (calls * total_var + part * (1.0 - part) * mean * mean)
                 if grouped:
@@ -505,6 +616,15 @@ def march(
                 h_var = own_var + outside_var if node[i, N_BLOCKING] > 0.0 else own_var
                 hold[i] = 0.5 * (hold[i] + h) if trip > 0 else h
                 hold_scv[i] = h_var / (h * h)
+                rhythm[i] = hold_scv[i]
+                if node[i, N_BLOCKING] > 0.0 and tight_scv > hold_scv[i]:
+                    rhythm[i] += tight**4 * (min(tight_scv, 5.0) - hold_scv[i])
+                grow[i] = dragged
+                goal = hold[i]
+                if node[i, N_BLOCKING] > 0.0 and bound[i] > 0.0:
+                    goal += slower
+                full[i] = 0.5 * (full[i] + goal) if trip > 0 else goal
+                full[i] = max(full[i], hold[i])
                 if node[i, N_BLOCKING] > 0.0 and culprit[i] == i and longest > 0.3 * h:
                     culprit[i] = slowest  # its workers are held by the queue of a callee
                 w = 0.0
@@ -517,7 +637,7 @@ def march(
                     pw = max(rho[i] ** (math.sqrt(2.0 * (c + 1.0)) - 1.0), 1e-6)
                     w_var = w * w * (2.0 / pw - 1.0)
                     if u > 1.0:  # a backlog that grows: diffusion around its mean (G. F. Newell, 1968)
-                        w_var = min(w_var, (node[i, N_SCV_IN] + hold_scv[i]) * w * theta * u * u / (u - 1.0))
+                        w_var = min(w_var, (node[i, N_SCV_IN] + rhythm[i]) * w * theta * u * u / (u - 1.0))
                 wait[i] = w
                 wait_var[i] = w_var
                 alive = 1.0
@@ -535,8 +655,13 @@ def march(
                             off = off**r
                         alive = (1.0 - off) * (1.0 - killed)
                 success[i] = admitted[i] * ok * alive
+                turned[i] = 1.0 - admitted[i] * alive
                 response[i] = w + service + outside
                 variance[i] = w_var + own_var + outside_var
+                slow_share[i], slow_gap[i] = 0.0, 0.0
+                if most_apart > 0.1 * variance[i]:
+                    slow_share[i] = apart_share
+                    slow_gap[i] = apart
                 if admitted[i] <= 0.0:
                     response[i] = 0.0
                     variance[i] = 0.0
@@ -556,30 +681,27 @@ def march(
             closed = edge[e, E_BREAK_SHARE] < np.inf and open_until[e] <= middle
             if closed and fail[e] >= edge[e, E_BREAK_SHARE] and flow[source[e]] > 0.0:
                 open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
-        # -- books ---------------------------------------------------------------------------------------------------
-        rate = 0.0
-        right = 0.0
-        waiting = 0.0
+        # -- what the books and the rates of tipping need ------------------------------------------------------------
         for i in range(n):
-            waiting += queue[i]
-            if ext[i] > 0.0:
-                rate += ext[i] * factor
-                right += ext[i] * factor * success[i] * _within(response[i], variance[i], objective)
-        series[step, 0], series[step, 1], series[step, 2] = rate, right, waiting
-        span = min(t1 - begin, dt)
-        if span <= 0.0 or rate <= 0.0:
-            continue
-        offered += rate * span
-        good += right * span
-        if rate - right > 1e-12 * rate:
-            _charge(
-                order, ptr, target, source, edge, sync, required, ext, factor, success, response, variance, objective,
-                admitted, wait, hold, node, fail, attempts, culprit, stretch, host, slow, span, visit, lost, late,
-                blame,
-            )  # fmt: skip
+            series[step, 2] += queue[i]
+            service = node[i, N_SERVICE] * slow[i]
+            if host[i] >= 0:
+                service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
+            busy = rho[i] * hold[i] / max(full[i], 1e-300)
+            state = states[step, i]
+            state[S_ARRIVE] = arrive[i] * admitted[i]
+            state[S_CAPACITY] = top[i] if top[i] < np.inf else 0.0
+            state[S_WAIT], state[S_WAIT_VAR] = wait[i], wait_var[i]
+            state[S_RESPONSE], state[S_VARIANCE], state[S_SUCCESS] = response[i], variance[i], success[i]
+            state[S_HOLD], state[S_SPREAD], state[S_CROWD] = hold[i], plain[i], crowd[i]
+            state[S_BUSY] = busy ** (power[i] - 1.0) if busy > 0.0 else 0.0
+            state[S_MOST] = most_in[i] * node[i, N_REPLICAS]
+            state[S_ADMITTED], state[S_CULPRIT], state[S_SERVICE] = admitted[i], culprit[i], service
+            state[S_SLOW_SHARE], state[S_SLOW_GAP] = slow_share[i], slow_gap[i]
+        for e in range(m):
+            fails[step, e] = fail[e]
     for i in range(n):
         flow_end[i, 0], flow_end[i, 1], flow_end[i, 2], flow_end[i, 3] = flow[i], rho[i], wait[i], response[i]
-    return offered, good
 
 
 @subroutine
@@ -604,64 +726,3 @@ def _hits(
         return 0.0
     return math.exp(top * math.log(mean) - mean - math.lgamma(top + 1.0)) if top < 1e6 else 0.0
 
-
-@subroutine
-def _charge(
-    order: Any, ptr: Any, target: Any, source: Any, edge: Any, sync: Any, required: Any, ext: Any, factor: float,
-    success: Any, response: Any, variance: Any, objective: float, admitted: Any, wait: Any, hold: Any, node: Any,
-    fail: Any, attempts: Any, culprit: Any, stretch: Any, host: Any, slow: Any, span: float, visit: Any, lost: Any,
-    late: Any, blame: Any,
-) -> None:
-    """Charge the lost requests of a step to components.
-
-    Errors go to who turns requests away or dies, and down the calls that fail; lateness goes to where the time is
-    spent, the wait of a full pool to the callee that fills it.
-    """
-    n = order.size
-    for i in range(n):
-        visit[i] = 0.0
-        lost[i] = 0.0
-        late[i] = 0.0
-    for i in range(n):
-        if ext[i] > 0.0:
-            r = ext[i] * factor * span
-            inside = _within(response[i], variance[i], objective)
-            lost[i] += r * (1.0 - success[i])
-            visit[i] += r * success[i] * (1.0 - inside)
-    # errors: from caller to callee by what each call adds, the own part stays
-    for position in range(n - 1, -1, -1):
-        i = order[position]
-        if lost[i] > 0.0:
-            own = 1.0 - admitted[i]
-            total = own
-            for e in range(ptr[i], ptr[i + 1]):
-                if sync[e] and required[e]:
-                    total += edge[e, E_CALLS] * fail[e]
-            if total <= 1e-300:
-                blame[i] += lost[i]
-            else:
-                blame[i] += lost[i] * own / total
-                for e in range(ptr[i], ptr[i + 1]):
-                    if sync[e] and required[e] and fail[e] > 0.0 and edge[e, E_CALLS] > 0.0:
-                        j = target[e]
-                        part = lost[i] * edge[e, E_CALLS] * fail[e] / total
-                        refused = min((1.0 - success[j]) / fail[e], 1.0) if fail[e] > 0.0 else 0.0
-                        if j == i:
-                            blame[i] += part
-                            continue
-                        lost[j] += part * refused
-                        visit[j] += part * (1.0 - refused)
-        # lateness: shared between the own time and that of the callees
-        if visit[i] > 0.0:
-            service = node[i, N_SERVICE] * slow[i]
-            if host[i] >= 0:
-                service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
-            total = wait[i] + service
-            for e in range(ptr[i], ptr[i + 1]):
-                if sync[e] and target[e] != i:
-                    total += edge[e, E_CALLS] * (edge[e, E_LATENCY] + response[target[e]])
-            blame[culprit[i]] += visit[i] * wait[i] / total
-            blame[i] += visit[i] * service / total
-            for e in range(ptr[i], ptr[i + 1]):
-                if sync[e] and target[e] != i:
-                    visit[target[e]] += visit[i] * edge[e, E_CALLS] * (edge[e, E_LATENCY] + response[target[e]]) / total

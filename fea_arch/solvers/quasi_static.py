@@ -11,6 +11,8 @@ import numpy as np
 from fea_arch.architecture import Architecture
 from fea_arch.architecture.loads import Outage
 from fea_arch.kernels import quasi_static as k
+from fea_arch.kernels.books import books
+from fea_arch.kernels.tipping import tipping
 from fea_arch.laws.station import state_rates
 from fea_arch.solvers.network import Array, Flags, Index, Network, build_network
 
@@ -18,6 +20,8 @@ __all__ = ["March", "Tables", "build_march", "walk"]
 
 #: Longest step as a part of the window, and growth of the steps after a jump.
 _STEPS, _GROWTH = 60, 1.6
+#: Times at which the rate of tipping is found, and chance of a storm in the window that is neglected.
+_LOOKS, _RARE = 8, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +157,7 @@ def walk(
     events: Sequence[Outage | tuple[float, float, float]] = (),
     dead: Flags | None = None,
     iterations: int = 5,
+    tip: bool = True,
 ) -> March:
     """March through a window that begins with empty queues.
 
@@ -171,6 +176,8 @@ def walk(
         Components that answer nothing.
     iterations : int
         Sweeps per step.
+    tip : bool
+        Weigh in what happens if chance sets off a retry storm.
     """
     network = tables.network
     knots = {0.0, begin_s, duration_s}
@@ -185,26 +192,84 @@ def walk(
         knots.update(t for t in when[-1][:2] if 0.0 < t < duration_s)
     if load is not None and hasattr(load, "breakpoints"):
         knots.update(t for t in load.breakpoints() if 0.0 < t < duration_s)
-    times = _times(sorted(knots), duration_s, smooth=load is None)
-    middle = 0.5 * (times[1:] + times[:-1])
-    factors = np.ones(middle.size) if load is None else np.array([float(load(t)) for t in middle.tolist()])
     n = network.n
-    blame, series, end = np.zeros(n), np.zeros((times.size, 3)), np.zeros((n, 4))
     down = ~network.available if dead is None else (~network.available | dead)
-    arguments = (
-        network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
-        tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group,
-        tables.law, network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,
-        network.external, middle, factors, np.array(who, np.int64), np.array(when, float).reshape(-1, 3), times,
-        float(objective_s), float(begin_s), int(iterations), blame, series, end,
-    )  # fmt: skip
-    offered, good = k.march(*arguments)
+
+    def run(knots: set[float], kick: tuple[int, float, float]) -> tuple[Any, ...]:
+        times = _times(sorted(knots), duration_s, smooth=load is None)
+        middle = 0.5 * (times[1:] + times[:-1])
+        factors = np.ones(middle.size) if load is None else np.array([float(load(t)) for t in middle.tolist()])
+        blame, series, end = np.zeros(n), np.zeros((times.size, 3)), np.zeros((n, 4))
+        kept, fails = np.zeros((times.size, n, 17)), np.zeros((times.size, network.target.size))
+        begin = float(np.searchsorted(times, kick[1]) + 1)
+        k.march(
+            network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
+            tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group,
+            tables.law, network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,
+            network.external, middle, factors, np.array(who, np.int64), np.array(when, float).reshape(-1, 3), times,
+            int(iterations), np.array([kick[0], begin, kick[2]]), series, end, kept, fails,
+        )  # fmt: skip
+        offered, good = books(
+            network.order, network.ptr, network.target, tables.edge, network.sync, network.required, network.external,
+            factors, times, kept, fails, float(objective_s), float(begin_s), blame, series,
+        )  # fmt: skip
+        return offered, good, blame, series, end, times, factors, kept
+
+    offered, good, blame, series, end, times, factors, kept = run(knots, (-1, 0.0, 0.0))
+    if tip:
+        chance, kick = _chance(tables, times, factors, kept)
+        if chance[-1] > _RARE:
+            _, _, other, rows, _, later, _, _ = run(knots | {kick[1]}, kick)
+            lost = _loss(times, series[:, 1], later, rows[:, 1], chance, begin_s)
+            extra = np.maximum(other - blame, 0.0)
+            if lost > 0.0 and extra.sum() > 0.0:
+                good = max(good - lost, 0.0)
+                blame = blame + extra * (lost / extra.sum())
     lost, charged = max(offered - good, 0.0), float(blame.sum())
     blame = blame * (lost / charged) if charged > 0 else blame
     return March(
         float(offered), float(good), blame, times, series[:, 0], series[:, 1], series[:, 2],
         end[:, 0], end[:, 1], end[:, 2], end[:, 3],
     )  # fmt: skip
+
+
+def _chance(tables: Tables, times: Array, factors: Array, kept: Array) -> tuple[Array, tuple[int, float, float]]:
+    """Return the chance that a storm was set off by the end of each step, and the likeliest: where, when, its wait."""
+    network = tables.network
+    window = float(times[-1] - times[0])
+    chosen = _looks(times, window)
+    rate, level = np.zeros((chosen.size, network.n)), np.zeros((chosen.size, network.n))
+    tipping(
+        network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
+        tables.edge, network.sync, network.retries, tables.cancel, network.required, tables.law, network.external,
+        factors, chosen, kept, window, rate, level,
+    )  # fmt: skip
+    which = np.searchsorted(chosen, np.arange(1, times.size)).clip(max=chosen.size - 1)
+    passed = rate[which] * np.diff(times)[:, None]
+    chance = -np.expm1(-np.cumsum(passed.sum(axis=1)))
+    worst = int(np.argmax(passed.sum(axis=0)))
+    at = int(np.searchsorted(chance, 0.3 * chance[-1]))
+    return chance, (worst, float(times[at]), float(level[:, worst].max()))
+
+
+def _loss(times: Array, calm: Array, later: Array, fallen: Array, chance: Array, begin_s: float) -> float:
+    """Return what is lost by storms [req]: the rates of good answers without and with one, by the chance of one."""
+    total = np.concatenate([[0.0], np.cumsum(fallen[1:] * np.diff(later))])
+    after = np.interp(times, later, total)
+    rate = np.diff(after)
+    width = np.diff(times)
+    counted = np.minimum(np.maximum(times[1:] - begin_s, 0.0), width) / width
+    return float((chance * counted * (calm[1:] * width - rate)).sum())
+
+
+def _looks(times: Array, window: float) -> Index:
+    """Return the steps at which the rates of tipping are found: the last one and some before."""
+    out, last = [times.size - 1], float(times[-1])
+    for s in range(times.size - 2, 0, -1):
+        if last - times[s] >= window / _LOOKS:
+            out.append(s)
+            last = float(times[s])
+    return np.array(out[::-1], np.int64)
 
 
 def _times(knots: list[float], duration_s: float, *, smooth: bool) -> Array:
