@@ -139,6 +139,10 @@ def _fill(
     size = size / others
     low, f_low = 0.0, -goal
     high = min(1.0 - 1e-10, goal / work)
+    if low < rho < high:  # in a steady state the last answer is the answer
+        f = size * _line(others * rho, expo, most, spread, free) + work * rho - goal
+        if abs(f) <= 1e-6 * goal:
+            return rho
     f_high = size * _line(others * high, expo, most, spread, free) + work * high - goal
     if f_high <= 0.0:
         return high
@@ -344,11 +348,11 @@ def march(
                                 size = max(min(pool, soft[j]) * linger[e], 1.0)
                                 scarce = min(scarce, size / came)
                                 # of two busy workers of an M/M/c pool: E[k (k - 1)] = a^2 - a C, a = c u
-                                used = 1.0
+                                both = came * came / size
                                 if node[j, N_BLOCKING] > 0.0 and law[j] != 1:
-                                    used = min(flow[j] * hold[j] / (node[j, N_REPLICAS] * servers[j]), 1.0)
-                                used = max(used, 0.01)
-                                own += came * came * used ** (math.sqrt(2.0 * (size + 1.0)) - 2.0) / size
+                                    used = flow[j] * hold[j] / (node[j, N_REPLICAS] * servers[j])
+                                    both *= min(max(used, 0.01), 1.0) ** (math.sqrt(2.0 * (size + 1.0)) - 2.0)
+                                own += both
                 if outer[i] >= 0:
                     most = min(most, node[outer[i], N_REPLICAS] * servers[outer[i]])
                 arrive[i] = lam
@@ -473,6 +477,7 @@ def march(
                 last = -1
                 longest, slowest = 0.0, i
                 more = max(node[i, N_REPLICAS] * servers[i] / max(full[i], 1e-12) - flow[i], 0.0)
+                pool_full = node[i, N_BLOCKING] > 0.0 and bound[i] > 0.0
                 slower, dragged, tight, tight_scv = 0.0, 0.0, 0.0, 0.0
                 most_apart, apart, apart_share = 0.0, 0.0, 0.0
                 for e in range(ptr[i], ptr[i + 1]):
@@ -564,28 +569,26 @@ def march(
                             most_apart = share * (1.0 - share) * gap * gap
                             apart, apart_share = gap, share
                         if law[j] != 1 and flow[j] > 0.0 and open_until[e] <= middle:
-                            # what the calls of a full pool wait more than those of a pool of mean use
-                            extra = more * calls * attempts[e] * reach[e]
-                            late_by = grow[j] * extra
+                            sent = calls * attempts[e] * reach[e]
                             if top[j] < np.inf and top[j] > 0.0:
-                                part_busy = max(crowd[j] / max(rho[j], 1e-12), 0.02)
-                                base = _line(crowd[j], power[j], most_in[j], shape[j], free[j]) / flow[j]
-                                there = min((flow[j] + extra) / top[j], 1.0 - 1e-9)
-                                then = _line(part_busy * there, power[j], most_in[j], shape[j], free[j])
-                                then /= there * top[j]
-                                size = node[j, N_REPLICAS] / part_busy
-                                late_by += size * max(then - base, 0.0)
-                                if there > tight:  # the callee that holds a full pool back sets its rhythm
-                                    tight = there
-                                    visits = min(max(calls * attempts[e] * reach[e], 0.1), 1.0)
-                                    mine = (more + flow[i]) * calls * attempts[e] * reach[e]
-                                    rest = min(max((flow[j] + extra) / mine - 1.0, 0.0), 4.0)
-                                    tight_scv = (hold_scv[j] * (1.0 + rest) + rest + 1.0 - visits) / visits
-                                dragged += (
-                                    (reach[e] * calls * attempts[e]) ** 2
-                                    * (wait[j] / (top[j] * max(1.0 - crowd[j], 0.05)) + grow[j])
-                                )
-                            slower += reach[e] * calls * late_by * attempts[e]
+                                dragged += sent * sent * (wait[j] / (top[j] * max(1.0 - crowd[j], 0.05)) + grow[j])
+                            if pool_full:
+                                # what the calls of a full pool wait more than those of a pool of mean use
+                                extra = more * sent
+                                late_by = grow[j] * extra
+                                if top[j] < np.inf and top[j] > 0.0:
+                                    part_busy = max(crowd[j] / max(rho[j], 1e-12), 0.02)
+                                    there = min((flow[j] + extra) / top[j], 1.0 - 1e-9)
+                                    line = _line(part_busy * there, power[j], most_in[j], shape[j], free[j])
+                                    line *= node[j, N_REPLICAS] / part_busy
+                                    late_by += max(line / (there * top[j]) - wait[j], 0.0)
+                                    if there > tight:  # the callee that holds a full pool back sets its rhythm
+                                        tight = there
+                                        visits = min(max(sent, 0.1), 1.0)
+                                        rest = (flow[j] + extra) / ((more + flow[i]) * sent) - 1.0
+                                        rest = min(max(rest, 0.0), 4.0)
+                                        tight_scv = (hold_scv[j] * (1.0 + rest) + rest + 1.0 - visits) / visits
+                                slower += sent * late_by
                         outside += reach[e] * calls * mean
                         outside_var += reach[e] * (calls * total_var + part * (1.0 - part) * mean * mean)
                 if grouped:
@@ -621,7 +624,7 @@ def march(
                     rhythm[i] += tight**4 * (min(tight_scv, 5.0) - hold_scv[i])
                 grow[i] = dragged
                 goal = hold[i]
-                if node[i, N_BLOCKING] > 0.0 and bound[i] > 0.0:
+                if pool_full:
                     goal += slower
                 full[i] = 0.5 * (full[i] + goal) if trip > 0 else goal
                 full[i] = max(full[i], hold[i])

@@ -127,6 +127,7 @@ def _arrivals(
             if k == i:
                 mean += wait - state[k, _S_WAIT]
                 var = max(var - state[k, _S_WAIT_VAR], 0.0)
+                var += wait * state[k, _S_SPREAD] / max(state[k, _S_CAPACITY], 1e-300)  # of so many services
             now[e], took, failed = _tried(mean, var, 1.0 - state[k, _S_SUCCESS] * worse[k], e, edge, retries)
             extra[j] += edge[e, _E_CALLS] * max(took - spent[e], 0.0)
             if required[e]:
