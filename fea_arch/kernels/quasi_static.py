@@ -123,9 +123,9 @@ def _cut_line(rho: float, expo: float, most: float, spread: float) -> Any:
     tail = spread * rho / (spread * rho + gap)
     if 1.0 - tail < 1e-4:
         return most * (most + 1.0) / (2.0 * (expo - 1.0 + most))
-    power = tail**most
-    part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - rho ** (expo - 1.0) * power)
-    return spread * rho**expo / gap * max(part, 0.0)
+    power, busy = tail**most, rho ** (expo - 1.0)
+    part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - busy * power)
+    return spread * busy * rho / gap * max(part, 0.0)
 
 
 @subroutine
@@ -261,6 +261,7 @@ def march(
     gone, sized = np.zeros(max(n_groups, 1)), np.zeros(max(n_groups, 1))
     # scv of what a full pool completes, and of the calls of a component
     rhythm, calls_scv = node[:, N_SCV].copy(), np.ones(n)
+    settled = np.zeros(n)
     turned, outer, soft = np.zeros(n), np.full(n, -1), np.full(n, np.inf)
     slow_share, slow_gap, plain = np.zeros(n), np.zeros(n), np.ones(n)
     # of the line at a station: spread, the most that can wait, exponent; and how much its callees slow it down [s^2]
@@ -668,6 +669,13 @@ def march(
                 if admitted[i] <= 0.0:
                     response[i] = 0.0
                     variance[i] = 0.0
+            moved = 0.0
+            for i in range(n):
+                now_at = response[i] + flow[i] * full[i]
+                moved = max(moved, abs(now_at - settled[i]) / (now_at + 1e-9))
+                settled[i] = now_at
+            if moved < 1e-5 and trip > 0:
+                break
         # -- after the step: kills, breakers, tokens -----------------------------------------------------------------
         for i in range(n):
             if node[i, N_LIMIT] < np.inf:
