@@ -1,1 +1,1 @@
-"""Pure numba functions over arrays; files do not import each other."""
+"""Pure numba functions over arrays; kernels do not call each other, subroutines are shared."""

@@ -12,50 +12,9 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.distributions import gamma_cdf, longest_moments
 
 __all__ = ["differentiate_calls"]
-
-
-@subroutine
-def _gamma_cdf(shape: float, x: float) -> float:
-    """Regularised lower incomplete gamma function (DLMF 8.11, 8.9), as in the response sweep."""
-    if x <= 0.0:
-        return 0.0
-    if shape > 2.0e4:
-        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
-    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1.0:
-        term = 1.0 / shape
-        total = term
-        a = shape
-        for _ in range(10000):
-            a += 1.0
-            term *= x / a
-            total += term
-            if term < total * 1e-15:
-                break
-        return min(1.0, front * total)
-    tiny = 1e-300
-    b = x + 1.0 - shape
-    c = 1.0 / tiny
-    d = 1.0 / b
-    h = d
-    for k in range(1, 10000):
-        an = -k * (k - shape)
-        b += 2.0
-        d = an * d + b
-        if abs(d) < tiny:
-            d = tiny
-        c = b + an / c
-        if abs(c) < tiny:
-            c = tiny
-        d = 1.0 / d
-        delta = d * c
-        h *= delta
-        if abs(delta - 1.0) < 1e-15:
-            break
-    return max(0.0, 1.0 - front * h)
 
 
 @subroutine
@@ -64,49 +23,15 @@ def _gamma_slopes(shape: float, x: float) -> Any:
     if x <= 0.0:
         return 0.0, 0.0
     step = 2e-3 * shape
-    near = _gamma_cdf(shape + step, x) - _gamma_cdf(shape - step, x)
-    far = _gamma_cdf(shape + 2.0 * step, x) - _gamma_cdf(shape - 2.0 * step, x)
+    near = gamma_cdf(shape + step, x) - gamma_cdf(shape - step, x)
+    far = gamma_cdf(shape + 2.0 * step, x) - gamma_cdf(shape - 2.0 * step, x)
     by_shape = (8.0 * near - far) / (12.0 * step)
     if shape > 2.0e4:
         gap = 1e-4 * x
-        near = _gamma_cdf(shape, x + gap) - _gamma_cdf(shape, x - gap)
-        far = _gamma_cdf(shape, x + 2.0 * gap) - _gamma_cdf(shape, x - 2.0 * gap)
+        near = gamma_cdf(shape, x + gap) - gamma_cdf(shape, x - gap)
+        far = gamma_cdf(shape, x + 2.0 * gap) - gamma_cdf(shape, x - 2.0 * gap)
         return by_shape, (8.0 * near - far) / (12.0 * gap)
     return by_shape, math.exp((shape - 1.0) * math.log(x) - x - math.lgamma(shape))
-
-
-@subroutine
-def _tail(mean: float, variance: float, t: float) -> float:
-    if mean <= 0.0:
-        return 0.0
-    if variance <= 1e-12 * mean * mean:
-        return 1.0 if t < mean else 0.0
-    return 1.0 - _gamma_cdf(mean * mean / variance, t * mean / variance)
-
-
-@subroutine
-def _stage_moments(mean: Any, variance: Any, share: Any, m: int) -> Any:
-    """Mean and variance of the maximum of parallel branches, with the quadrature of the response sweep."""
-    top = 0.0
-    for k in range(m):
-        reach = mean[k] + 14.0 * math.sqrt(variance[k])
-        if reach > top:
-            top = reach
-    if top <= 0.0:
-        return 0.0, 0.0
-    first = 0.0
-    second = 0.0
-    steps = 200
-    h = top / steps
-    for s in range(steps + 1):
-        t = s * h
-        inside = 1.0
-        for k in range(m):
-            inside *= 1.0 - share[k] * _tail(mean[k], variance[k], t)
-        w = (1.0 if s in (0, steps) else (4.0 if s % 2 == 1 else 2.0)) * h / 3.0
-        first += w * (1.0 - inside)
-        second += w * 2.0 * t * (1.0 - inside)
-    return first, max(second - first * first, 0.0)
 
 
 @subroutine
@@ -117,13 +42,13 @@ def _stage_slopes(mean: Any, variance: Any, share: Any, m: int, which: Any, k: i
     if step <= 0.0:
         return 0.0, 0.0
     which[k] = base + step
-    p1, p2 = _stage_moments(mean, variance, share, m)
+    p1, p2 = longest_moments(mean, variance, share, m)
     which[k] = base - step
-    q1, q2 = _stage_moments(mean, variance, share, m)
+    q1, q2 = longest_moments(mean, variance, share, m)
     which[k] = base + 2.0 * step
-    r1, r2 = _stage_moments(mean, variance, share, m)
+    r1, r2 = longest_moments(mean, variance, share, m)
     which[k] = base - 2.0 * step
-    s1, s2 = _stage_moments(mean, variance, share, m)
+    s1, s2 = longest_moments(mean, variance, share, m)
     which[k] = base
     return (8.0 * (p1 - q1) - (r1 - s1)) / (12.0 * step), (8.0 * (p2 - q2) - (r2 - s2)) / (12.0 * step)
 
@@ -225,9 +150,9 @@ def differentiate_calls(
                 else:
                     k = mean * mean / var
                     x = t * mean / var
-                    whole = _gamma_cdf(k, x)
-                    one = _gamma_cdf(k + 1.0, x)
-                    two = _gamma_cdf(k + 2.0, x)
+                    whole = gamma_cdf(k, x)
+                    one = gamma_cdf(k + 1.0, x)
+                    two = gamma_cdf(k + 2.0, x)
                     p = 1.0 - whole
                     m1 = mean * one + t * p
                     m2 = (mean * mean + var) * two + t * t * p

@@ -8,51 +8,11 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import subroutine
+from fea_arch.kernels.distributions import gamma_cdf
 
 __all__ = ["cut_mixture", "renew_calls"]
 
 _STUCK = 1e9
-
-
-@subroutine
-def _gamma_cdf(shape: Any, x: Any) -> Any:
-    """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
-    if x <= 0.0:
-        return 0.0
-    if shape > 2.0e4:
-        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
-    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1.0:
-        term = 1.0 / shape
-        total = term
-        a = shape
-        for _ in range(10000):
-            a += 1.0
-            term *= x / a
-            total += term
-            if term < total * 1e-12:
-                break
-        return min(1.0, front * total)
-    b = x + 1.0 - shape
-    c = 1e300
-    d = 1.0 / b
-    h = d
-    for k in range(1, 10000):
-        an = -k * (k - shape)
-        b += 2.0
-        d = an * d + b
-        if abs(d) < 1e-300:
-            d = 1e-300
-        c = b + an / c
-        if abs(c) < 1e-300:
-            c = 1e-300
-        d = 1.0 / d
-        delta = d * c
-        h *= delta
-        if abs(delta - 1.0) < 1e-12:
-            break
-    return max(0.0, 1.0 - front * h)
 
 
 @subroutine
@@ -62,8 +22,8 @@ def _cut(mean: Any, var: Any, limit: Any) -> Any:
         return (1.0 if mean > limit else 0.0), min(mean, limit)
     shape = mean * mean / var
     x = limit * mean / var
-    late = 1.0 - _gamma_cdf(shape, x)
-    return late, mean * _gamma_cdf(shape + 1.0, x) + limit * late
+    late = 1.0 - gamma_cdf(shape, x, 1e-12)
+    return late, mean * gamma_cdf(shape + 1.0, x, 1e-12) + limit * late
 
 
 @subroutine

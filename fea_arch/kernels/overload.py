@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.distributions import larger
 
 __all__ = ["OK", "REJECTED", "TIMED_OUT", "LOST", "STUCK", "settle"]  # noqa: RUF022
 
@@ -85,20 +86,6 @@ def _chain(lam: float, rates: Any, first: int, c: int, scale: float, places: int
         total += weight * x / (1.0 - x)
         mean += c * weight * x / (1.0 - x) + weight * x / (1.0 - x) ** 2
     return mean / total / (lam * max(1.0 - block, 1e-300)), block
-
-
-@subroutine
-def _larger(m1: float, v1: float, m2: float, v2: float) -> Any:
-    """Mean and variance of the larger of two independent normal times (Clark, Oper. Res. 9 (1961) 145)."""
-    spread = math.sqrt(v1 + v2)
-    if spread <= 1e-12 * (m1 + m2):
-        return max(m1, m2), (v1 if m1 >= m2 else v2)
-    z = (m1 - m2) / spread
-    share = 0.5 * math.erfc(-z / math.sqrt(2.0))
-    density = math.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi)
-    first = m1 * share + m2 * (1.0 - share) + spread * density
-    second = (m1 * m1 + v1) * share + (m2 * m2 + v2) * (1.0 - share) + (m1 + m2) * spread * density
-    return first, max(second - first * first, 0.0)
 
 
 @subroutine
@@ -259,7 +246,7 @@ def settle(
                     through *= min(_book(here, per, b, calls[b], required[b]), 1.0) ** calls[b]
                     share = min(calls[b], 1.0)
                     v1 = calls[b] * edge_var[b] + share * (1.0 - share) * edge_time[b] ** 2
-                    s_mean, s_var = _larger(s_mean, s_var, calls[b] * edge_time[b], v1)
+                    s_mean, s_var = larger(s_mean, s_var, calls[b] * edge_time[b], v1)
                 mean_out += s_mean
                 var_out += s_var
                 busy_out += reach * s_mean

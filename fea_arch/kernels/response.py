@@ -14,63 +14,12 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.distributions import gamma_cdf, longest_moments
 
-__all__ = ["gamma_cdf", "sweep_response"]
+__all__ = ["sweep_response"]
 
 #: Utilisation that counts as full.
 _FULL = 1.0 - 1e-9
-
-
-@subroutine
-def gamma_cdf(shape: float, x: float) -> float:
-    """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
-    if x <= 0.0:
-        return 0.0
-    if shape > 2.0e4:  # Wilson-Hilferty: the distribution is normal to 1e-4 here
-        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
-    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1.0:
-        term = 1.0 / shape
-        total = term
-        a = shape
-        for _ in range(10000):
-            a += 1.0
-            term *= x / a
-            total += term
-            if term < total * 1e-15:
-                break
-        return min(1.0, front * total)
-    tiny = 1e-300
-    b = x + 1.0 - shape
-    c = 1.0 / tiny
-    d = 1.0 / b
-    h = d
-    for k in range(1, 10000):
-        an = -k * (k - shape)
-        b += 2.0
-        d = an * d + b
-        if abs(d) < tiny:
-            d = tiny
-        c = b + an / c
-        if abs(c) < tiny:
-            c = tiny
-        d = 1.0 / d
-        delta = d * c
-        h *= delta
-        if abs(delta - 1.0) < 1e-15:
-            break
-    return max(0.0, 1.0 - front * h)
-
-
-@subroutine
-def _tail(mean: float, variance: float, t: float) -> float:
-    """P(T > t) of the gamma distribution with these moments."""
-    if mean <= 0.0:
-        return 0.0
-    if variance <= 1e-12 * mean * mean:
-        return 1.0 if t < mean else 0.0
-    return 1.0 - gamma_cdf(mean * mean / variance, t * mean / variance)
 
 
 @subroutine
@@ -154,31 +103,6 @@ def _chain(lam: float, rates: Any, first: int, c: int, scale: float, places: int
     if lam <= 0.0:
         return 0.0, 0.0, 0.0, 0.0
     return mean / total / (lam * (1.0 - block)), busy / total, block, mean / total
-
-
-@subroutine
-def _stage_moments(mean: Any, variance: Any, share: Any, m: int) -> Any:
-    """Mean and variance of the maximum of m independent branches, each taken with its probability."""
-    top = 0.0
-    for k in range(m):
-        reach = mean[k] + 14.0 * math.sqrt(variance[k])
-        if reach > top:
-            top = reach
-    if top <= 0.0:
-        return 0.0, 0.0
-    first = 0.0
-    second = 0.0
-    steps = 200
-    h = top / steps
-    for s in range(steps + 1):
-        t = s * h
-        inside = 1.0
-        for k in range(m):
-            inside *= 1.0 - share[k] * _tail(mean[k], variance[k], t)
-        w = (1.0 if s in (0, steps) else (4.0 if s % 2 == 1 else 2.0)) * h / 3.0
-        first += w * (1.0 - inside)
-        second += w * 2.0 * t * (1.0 - inside)
-    return first, max(second - first * first, 0.0)
 
 
 @subroutine
@@ -337,7 +261,7 @@ def sweep_response(
                                 variance[j] if timeout[e] != timeout[e] else min(variance[j], edge_time[e] ** 2)
                             )
                             m += 1
-                    s_mean, s_var = _stage_moments(b_mean, b_var, b_share, m)
+                    s_mean, s_var = longest_moments(b_mean, b_var, b_share, m)
                     outside += s_mean
                     outside_var += s_var
                     done_stage = now

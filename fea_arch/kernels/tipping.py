@@ -15,83 +15,56 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.distributions import gamma_cdf
+from fea_arch.kernels.march_tables import (
+    E_BACKOFF,
+    E_BUDGET,
+    E_CALLS,
+    E_LATENCY,
+    E_TIMEOUT,
+    N_BLOCKING,
+    N_REPLICAS,
+    N_SERVERS,
+    S_BUSY,
+    S_CAPACITY,
+    S_CROWD,
+    S_HOLD,
+    S_MOST,
+    S_RESPONSE,
+    S_SPREAD,
+    S_SUCCESS,
+    S_VARIANCE,
+    S_WAIT,
+    S_WAIT_VAR,
+)
 
 __all__ = ["tipping"]
 
-# columns of the states of the march
-(
-    _S_ARRIVE, _S_CAPACITY, _S_WAIT, _S_WAIT_VAR, _S_RESPONSE, _S_VARIANCE, _S_SUCCESS, _S_HOLD, _S_SPREAD, _S_BUSY,
-    _S_CROWD, _S_MOST,
-) = range(12)  # fmt: skip
-# columns of the tables of components and calls, as in the march
-_N_SERVERS, _N_REPLICAS, _N_BLOCKING = 2, 3, 4
-_E_CALLS, _E_LATENCY, _E_TIMEOUT, _E_BACKOFF, _E_BUDGET = range(5)
 _GRID = 12
-
-
-@subroutine
-def _gamma_cdf(shape: float, x: float) -> float:
-    """Regularised lower incomplete gamma function (series and continued fraction, DLMF 8.11, 8.9)."""
-    if x <= 0.0:
-        return 0.0
-    if shape > 200.0:
-        z = ((x / shape) ** (1.0 / 3.0) - 1.0 + 1.0 / (9.0 * shape)) * 3.0 * math.sqrt(shape)
-        return 0.5 * math.erfc(-z / math.sqrt(2.0))
-    front = math.exp(shape * math.log(x) - x - math.lgamma(shape))
-    if x < shape + 1.0:
-        term = 1.0 / shape
-        total = term
-        a = shape
-        for _ in range(10000):
-            a += 1.0
-            term *= x / a
-            total += term
-            if term < total * 1e-8:
-                break
-        return min(1.0, front * total)
-    b = x + 1.0 - shape
-    c = 1e300
-    d = 1.0 / b
-    h = d
-    for k in range(1, 10000):
-        an = -k * (k - shape)
-        b += 2.0
-        d = an * d + b
-        if abs(d) < 1e-300:
-            d = 1e-300
-        c = b + an / c
-        if abs(c) < 1e-300:
-            c = 1e-300
-        d = 1.0 / d
-        delta = d * c
-        h *= delta
-        if abs(delta - 1.0) < 1e-8:
-            break
-    return max(0.0, 1.0 - front * h)
 
 
 @subroutine
 def _tried(mean: float, var: float, bad: float, e: int, edge: Any, retries: Any) -> Any:
     """Tries, time spent and chance of failure of a call."""
-    t = edge[e, _E_TIMEOUT]
+    t = edge[e, E_TIMEOUT]
     if t < np.inf and mean > 0.0:
         if var <= 1e-9 * mean * mean:
             over = 1.0 if mean > t else 0.0
             mean = min(mean, t)
         else:
             shape, x = mean * mean / var, t * mean / var
-            over = 1.0 - _gamma_cdf(shape, x)
-            mean = mean * _gamma_cdf(shape + 1.0, x) + t * over
+            over = 1.0 - gamma_cdf(shape, x, 1e-8, 200.0)
+            mean = mean * gamma_cdf(shape + 1.0, x, 1e-8, 200.0) + t * over
         bad = 1.0 - (1.0 - over) * (1.0 - bad)
     tries = 1.0
     if retries[e] > 0 and bad > 0.0:
         tries = retries[e] + 1.0
         if bad < 1.0:
             tries = (1.0 - bad ** (retries[e] + 1)) / (1.0 - bad)
-        if edge[e, _E_BUDGET] < np.inf:
-            tries = min(tries, 1.0 + edge[e, _E_BUDGET])
+        if edge[e, E_BUDGET] < np.inf:
+            tries = min(tries, 1.0 + edge[e, E_BUDGET])
     fail = min(max(1.0 - (1.0 - bad) * tries, 0.0), 1.0)
-    return tries, tries * mean + (tries - 1.0) * edge[e, _E_BACKOFF], fail
+    return tries, tries * mean + (tries - 1.0) * edge[e, E_BACKOFF], fail
 
 
 @subroutine
@@ -108,30 +81,30 @@ def _arrivals(
         worse[j] = 1.0
         for e in range(ptr[j], ptr[j + 1]):
             now[e] = tries[e]
-            if not sync[e] or edge[e, _E_CALLS] <= 0.0:
+            if not sync[e] or edge[e, E_CALLS] <= 0.0:
                 if i < 0:
                     tries[e], spent[e], fail[e], now[e] = 1.0, 0.0, 0.0, 1.0
                 continue
             k = target[e]
             if i < 0:
-                mean = edge[e, _E_LATENCY] + state[k, _S_RESPONSE]
+                mean = edge[e, E_LATENCY] + state[k, S_RESPONSE]
                 tries[e], spent[e], fail[e] = _tried(
-                    mean, state[k, _S_VARIANCE], 1.0 - state[k, _S_SUCCESS], e, edge, retries
+                    mean, state[k, S_VARIANCE], 1.0 - state[k, S_SUCCESS], e, edge, retries
                 )
                 now[e] = tries[e]
                 continue
             if k != i and extra[k] == 0.0 and worse[k] == 1.0:
                 continue
-            mean = edge[e, _E_LATENCY] + state[k, _S_RESPONSE] + extra[k]
-            var = state[k, _S_VARIANCE]
+            mean = edge[e, E_LATENCY] + state[k, S_RESPONSE] + extra[k]
+            var = state[k, S_VARIANCE]
             if k == i:
-                mean += wait - state[k, _S_WAIT]
-                var = max(var - state[k, _S_WAIT_VAR], 0.0)
-                var += wait * state[k, _S_SPREAD] / max(state[k, _S_CAPACITY], 1e-300)  # of so many services
-            now[e], took, failed = _tried(mean, var, 1.0 - state[k, _S_SUCCESS] * worse[k], e, edge, retries)
-            extra[j] += edge[e, _E_CALLS] * max(took - spent[e], 0.0)
+                mean += wait - state[k, S_WAIT]
+                var = max(var - state[k, S_WAIT_VAR], 0.0)
+                var += wait * state[k, S_SPREAD] / max(state[k, S_CAPACITY], 1e-300)  # of so many services
+            now[e], took, failed = _tried(mean, var, 1.0 - state[k, S_SUCCESS] * worse[k], e, edge, retries)
+            extra[j] += edge[e, E_CALLS] * max(took - spent[e], 0.0)
             if required[e]:
-                worse[j] *= max(1.0 - min(edge[e, _E_CALLS], 1.0) * max(failed - fail[e], 0.0), 0.0)
+                worse[j] *= max(1.0 - min(edge[e, E_CALLS], 1.0) * max(failed - fail[e], 0.0), 0.0)
             if cancel[e] and k == i:
                 now[e] = tries[e]  # who is withdrawn leaves the line
     for position in range(n - 1, -1, -1):
@@ -140,10 +113,10 @@ def _arrivals(
         for p in range(in_ptr[j], in_ptr[j + 1]):
             e = in_edge[p]
             if source[e] != j:
-                came += flow[source[e]] * edge[e, _E_CALLS] * now[e]
-        if node[j, _N_BLOCKING] > 0.0 and law[j] != 1 and j != i:
-            pool = node[j, _N_REPLICAS] * node[j, _N_SERVERS]
-            came = min(came, pool / max(state[j, _S_HOLD] + extra[j], 1e-12))
+                came += flow[source[e]] * edge[e, E_CALLS] * now[e]
+        if node[j, N_BLOCKING] > 0.0 and law[j] != 1 and j != i:
+            pool = node[j, N_REPLICAS] * node[j, N_SERVERS]
+            came = min(came, pool / max(state[j, S_HOLD] + extra[j], 1e-12))
         flow[j] = came
     return flow[i] if i >= 0 else 0.0
 
@@ -182,13 +155,13 @@ def tipping(
         for p in range(in_ptr[i], in_ptr[i + 1]):
             e = in_edge[p]
             j = source[e]
-            if not sync[e] or j == i or edge[e, _E_CALLS] <= 0.0:
+            if not sync[e] or j == i or edge[e, E_CALLS] <= 0.0:
                 continue
             least[i] = min(least[i], least[j])
             most_t[i] = max(most_t[i], most_t[j])
-            if retries[e] > 0 and edge[e, _E_TIMEOUT] < np.inf and not cancel[e]:
-                least[i] = min(least[i], edge[e, _E_TIMEOUT])
-                most_t[i] = max(most_t[i], edge[e, _E_TIMEOUT])
+            if retries[e] > 0 and edge[e, E_TIMEOUT] < np.inf and not cancel[e]:
+                least[i] = min(least[i], edge[e, E_TIMEOUT])
+                most_t[i] = max(most_t[i], edge[e, E_TIMEOUT])
     for at in range(step.size):
         s = step[at]
         state = states[s]
@@ -197,12 +170,12 @@ def tipping(
         for i in range(n):
             rate[at, i] = 0.0
             level[at, i] = 0.0
-            mu, crowd = state[i, _S_CAPACITY], state[i, _S_CROWD]
+            mu, crowd = state[i, S_CAPACITY], state[i, S_CROWD]
             if least[i] == np.inf or law[i] == 1 or mu <= 0.0 or crowd <= 0.0 or crowd >= 1.0:
                 continue
-            spread, busy = state[i, _S_SPREAD], state[i, _S_BUSY]
+            spread, busy = state[i, S_SPREAD], state[i, S_BUSY]
             stay = spread * crowd / (spread * crowd + 1.0 - crowd)
-            calm = least[i] - (state[i, _S_RESPONSE] - state[i, _S_WAIT])
+            calm = least[i] - (state[i, S_RESPONSE] - state[i, S_WAIT])
             if calm > 0.0 and math.log(stay) * 0.3 * mu * calm + math.log(max(crowd * mu * window, 1e-300)) < -9.0:
                 continue
             if not ready:
@@ -215,7 +188,7 @@ def tipping(
             if usual <= 0.0:
                 continue
             base = _arrivals(
-                i, state[i, _S_WAIT], order, ptr, target, source, in_ptr, in_edge, node, edge, sync, retries, cancel,
+                i, state[i, S_WAIT], order, ptr, target, source, in_ptr, in_edge, node, edge, sync, retries, cancel,
                 required, law, ext, factor, state, tries, spent, fail, now, extra, worse, flow,
             )  # fmt: skip
             low = max(0.25 * calm, 0.02 * least[i])
@@ -238,7 +211,7 @@ def tipping(
             chance, total, number, g = busy * (1.0 - stay), 0.0, 0.0, 0
             width = max(1.0, math.floor(mu * low / 50.0))  # states that are taken together
             unstable = -1.0
-            room = min(mu * high, state[i, _S_MOST])
+            room = min(mu * high, state[i, S_MOST])
             while number < room:
                 w = number / mu
                 while g < _GRID - 1 and grid[g] < w:

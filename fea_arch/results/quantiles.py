@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fea_arch.kernels.response import gamma_cdf
+from fea_arch.kernels.distributions import gamma_cdf
 
 __all__ = ["mixture_quantile", "mixture_within"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fea_arch.architecture import Architecture
-from fea_arch.kernels import quasi_static as k
+from fea_arch.kernels import march_tables as k
 from fea_arch.scoring.situations import Case
 from fea_arch.solvers.quasi_static import Tables, walk
 

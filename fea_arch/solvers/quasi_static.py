@@ -10,8 +10,9 @@ import numpy as np
 
 from fea_arch.architecture import Architecture
 from fea_arch.architecture.loads import Outage
-from fea_arch.kernels import quasi_static as k
+from fea_arch.kernels import march_tables as k
 from fea_arch.kernels.books import books
+from fea_arch.kernels.quasi_static import march
 from fea_arch.kernels.tipping import tipping
 from fea_arch.laws.station import state_rates
 from fea_arch.solvers.network import Array, Flags, Index, Network, build_network
@@ -202,7 +203,7 @@ def walk(
         blame, series, end = np.zeros(n), np.zeros((times.size, 3)), np.zeros((n, 4))
         kept, fails = np.zeros((times.size, n, 17)), np.zeros((times.size, network.target.size))
         begin = float(np.searchsorted(times, kick[1]) + 1)
-        k.march(
+        march(
             network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,
             tables.edge, network.sync, network.retries, tables.cancel, network.stage, network.required, network.group,
             tables.law, network.places, network.host, np.array([h.cpus for h in network.arch.hosts], float), down,

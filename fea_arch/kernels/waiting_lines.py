@@ -1,0 +1,113 @@
+"""Lines in front of the stations of the quasi-static march: their mean, what fills them, and what overflows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fea_arch.kernels.compile import subroutine
+
+__all__ = ["fill_line", "hits_room", "waiting_line"]
+
+
+@subroutine
+def waiting_line(rho: float, expo: float, most: float, spread: float, free: float) -> Any:
+    """Mean number waiting at a utilisation, ``spread rho^e / (1 - rho)``, where at most ``most`` can wait.
+
+    While all servers are busy the line is geometric with the mean ``spread rho / (1 - rho)``, cut off at ``most``. A
+    part ``free`` of the arrivals is not bounded: to the others it is a slower server (mixed networks, F. Baskett et
+    al., Journal of the ACM 22, 1975).
+    """
+    if free <= 1e-6 or most > 1e5:
+        return _cut_line(rho, expo, most, spread)
+    slow = 1.0 - free * rho
+    bounded = (1.0 - free) * rho / slow
+    gap = 1.0 - rho
+    rest = expo * (1.0 - slow) / slow if gap < 1e-6 else (rho**expo - bounded**expo) / gap
+    return spread * rest + _cut_line(bounded, expo, most, spread) / slow
+
+
+@subroutine
+def _cut_line(rho: float, expo: float, most: float, spread: float) -> Any:
+    """Mean number waiting where all arrivals are bounded."""
+    if most <= 1e-9 or rho <= 0.0:
+        return 0.0
+    gap = 1.0 - rho
+    if most > 1e5:
+        return spread * rho**expo / max(gap, 1e-12)
+    tail = spread * rho / (spread * rho + gap)
+    if 1.0 - tail < 1e-4:
+        return most * (most + 1.0) / (2.0 * (expo - 1.0 + most))
+    power, busy = tail**most, rho ** (expo - 1.0)
+    part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - busy * power)
+    return spread * busy * rho / gap * max(part, 0.0)
+
+
+@subroutine
+def fill_line(
+    size: float, spread: float, expo: float, most: float, free: float, others: float, work: float, goal: float,
+    rho: float,
+) -> float:
+    """Utilisation with ``size line(others rho) / others + work rho = goal``, at most 1, by false position."""
+    if goal <= 0.0:
+        return 0.0
+    size = size / others
+    low, f_low = 0.0, -goal
+    high = min(1.0 - 1e-10, goal / work)
+    if low < rho < high:  # in a steady state the last answer is the answer
+        f = size * waiting_line(others * rho, expo, most, spread, free) + work * rho - goal
+        if abs(f) <= 1e-6 * goal:
+            return rho
+    f_high = size * waiting_line(others * high, expo, most, spread, free) + work * high - goal
+    if f_high <= 0.0:
+        return high
+    if low < rho < high:  # the last answer is a good guess
+        for k in range(2):
+            x = rho * (1.0 - 0.02 * k) if k == 0 else min(rho + 0.02 * (1.0 - rho), high)
+            f = size * waiting_line(others * x, expo, most, spread, free) + work * x - goal
+            if f > 0.0 and x < high:
+                high, f_high = x, f
+            elif f <= 0.0 and x > low:
+                low, f_low = x, f
+    side = 0
+    for _ in range(60):
+        x = (low * f_high - high * f_low) / (f_high - f_low)
+        if not low < x < high:
+            x = 0.5 * (low + high)
+        f = size * waiting_line(others * x, expo, most, spread, free) + work * x - goal
+        if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
+            return x
+        if f > 0.0:
+            high, f_high = x, f
+            if side == 1:
+                f_low *= 0.5
+            side = 1
+        else:
+            low, f_low = x, f
+            if side == -1:
+                f_high *= 0.5
+            side = -1
+    return 0.5 * (low + high)
+
+
+@subroutine
+def hits_room(
+    room: float, busy: float, queue: float, rho: float, tail: float, servers: float, blocking: float
+) -> Any:
+    """Chance that an arrival takes a replica over its memory limit: Poisson in service, geometric in line."""
+    top = math.floor(room) - 1.0
+    if top < 0.0:
+        return 1.0
+    if blocking > 0.0 and top > servers:
+        # each kill begins again with nothing: the mean first passage of the line counts, not its stationary tail
+        x = min(max(tail, 1e-9), 1.0 - 1e-6)
+        levels = top - servers + 2.0
+        if levels * -math.log(x) > 500.0:
+            return 0.0
+        up = (((1.0 / x) ** levels - 1.0) / (1.0 - x) - levels) * x / (1.0 - x)
+        busy = min(max(rho, 1e-9) ** (math.sqrt(2.0 * (servers + 1.0)) - 1.0) / x, 1.0)
+        return busy / max(up, levels)
+    mean = busy + queue
+    if mean <= 0.0:
+        return 0.0
+    return math.exp(top * math.log(mean) - mean - math.lgamma(top + 1.0)) if top < 1e6 else 0.0
