@@ -49,8 +49,9 @@ def contingency(
     -----
     A component that is gone answers nothing: callers that require it fail, optional calls are left out, balancers pass
     it over, and what is no longer asked for disappears downstream. Where nothing feeds back (no time-outs, bounded
-    queues, shared hosts, cycles) only the flows and times that an outage reaches are computed again, exactly;
-    otherwise, or where a queue fills up, the full equilibrium is solved from the intact one.
+    queues, shared hosts, cycles) only the flows and times that an outage reaches are computed again, exactly, for
+    many outages side by side in a large network; otherwise, or where a queue fills up, the full equilibrium is solved
+    from the intact one.
 
     Examples
     --------
@@ -82,16 +83,19 @@ def contingency(
         )
     solver = OutageSolver(model, float(load_factor))
     cases = [(n,) for n in names] if order == 1 else list(combinations(names, 2))
-    rows: list[Outcome] = []
+    parts = (
+        (tuple(i for name in case for i in labels[name][0]), tuple(e for name in case for e in labels[name][1]))
+        for case in cases
+    )
+    found: dict[int, Outcome] = {}
     interrupted = False
     try:
-        for case in cases:
-            dead = tuple(i for name in case for i in labels[name][0])
-            cut = tuple(e for name in case for e in labels[name][1])
-            rows.append(solver.without(dead, cut))
+        for k, outcome in solver.outcomes(parts, count):
+            found[k] = outcome
     except KeyboardInterrupt:
         interrupted = True
-    done: list[Any] = cases[: len(rows)]
+    done: list[Any] = [cases[k] for k in sorted(found)]
+    rows = [found[k] for k in sorted(found)]
     return ContingencyResult(
         components=tuple(" + ".join(case) for case in done),
         served_share=np.array([r.served_share for r in rows]),

@@ -60,6 +60,7 @@ def sweep_outage(
     latency: Any,
     required: Any,
     external: Any,
+    entries: Any,
     own: Any,
     scv: Any,
     servers: Any,
@@ -93,6 +94,8 @@ def sweep_outage(
     Parameters
     ----------
     gone, severed : (k,), (l,) int64
+    entries : (n_entries,) int64
+        Components with requests from outside.
     ok0 ... edge_flow0 : arrays
         The intact equilibrium; ``ok`` ... ``edge_flow`` start as copies of it and are given back as such.
     mark : (n,) int64
@@ -110,7 +113,7 @@ def sweep_outage(
         Mean response of the answered requests [s].
     worst : int
     highest : float
-        Component with the highest utilisation, and that [1].
+        Component with the highest utilisation, the lowest number among equals, and that [1].
     full : int
         Component that is loaded beyond its capacity, or -1: the answer is not valid then.
     """
@@ -282,20 +285,19 @@ def sweep_outage(
     offered = 0.0
     served = 0.0
     time = 0.0
-    for i in range(n):
-        if external[i] > 0.0:
-            offered += external[i]
-            served += external[i] * ok[i]
-            time += external[i] * ok[i] * response[i]
+    for i in entries:
+        offered += external[i]
+        served += external[i] * ok[i]
+        time += external[i] * ok[i] * response[i]
     worst = -1
     highest = 0.0
     for k in range(count):
         i = touched[k]
-        if not dead[i] and utilisation[i] > highest:
+        if not dead[i] and (utilisation[i] > highest or (utilisation[i] == highest and i < worst)):
             worst, highest = i, utilisation[i]
     for i in ranked:
         if mark[i] == 0:
-            if utilisation0[i] > highest:
+            if utilisation0[i] > highest or (utilisation0[i] == highest and i < worst):
                 worst, highest = i, utilisation0[i]
             break
     # ---- restore -----------------------------------------------------------

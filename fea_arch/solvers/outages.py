@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from fea_arch.kernels.outages import sweep_outage
+from fea_arch.solvers.outage_batches import Case, OutageBatches
 from fea_arch.solvers.overload import OverloadModel, OverloadState, overload
 
 __all__ = ["Outcome", "OutageSolver"]  # noqa: RUF022
+
+#: Cases times components from which outages are swept side by side: less is done before those kernels are loaded.
+SIDE_BY_SIDE = 2_000_000
+#: Cases that are sorted together.
+BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,7 @@ class OutageSolver:
             network.latency,
             network.required,
             s.external,
+            np.flatnonzero(s.external > 0.0),
             network.service,
             network.scv,
             network.servers,
@@ -98,6 +107,24 @@ class OutageSolver:
             np.zeros(m, np.int64),
             ranked,
         )
+
+    def outcomes(self, cases: Iterable[Case], count: int) -> Iterator[tuple[int, Outcome]]:
+        """Yield the number and the outcome of each of ``count`` cases ``(components, edges)``, not in their order."""
+        if not self.plain or count * self.model.network.n < SIDE_BY_SIDE or not OutageBatches.fits(self.model):
+            for k, case in enumerate(cases):
+                yield k, self.without(*case)
+            return
+        batches = OutageBatches(self.model, self.intact)
+        rest, first = iter(cases), 0
+        while block := list(islice(rest, BLOCK)):
+            order = batches.sorted(block)
+            for k in range(0, len(order), batches.lanes):
+                now = order[k : k + batches.lanes]
+                answers = batches.sweep([block[i] for i in now])
+                for i, served, mean, worst, highest, full in zip(now, *(a.tolist() for a in answers), strict=True):
+                    outcome = self.solved(*block[i]) if full else self._outcome(served, mean, worst, highest, None)
+                    yield first + i, outcome
+            first += len(block)
 
     def without(self, dead: tuple[int, ...] = (), cut: tuple[int, ...] = ()) -> Outcome:
         """Return what is left without some components (by number) and edges (sorted edges of the network)."""
