@@ -35,14 +35,13 @@ __all__ = ["sweep_outages"]
 @kernel
 def sweep_outages(
     lane: Any, gone: Any, severed_lane: Any, severed: Any,
-    ptr: Any, source: Any, target: Any, in_ptr: Any, in_edge: Any,
+    ptr: Any, source: Any, target: Any,
     calls: Any, whole: Any, latency: Any, sync: Any, required: Any, made0: Any, through0: Any,
     external: Any, entries: Any, own: Any, scv: Any, servers: Any, capacity: Any, finite: Any, arrival_scv: Any,
     delay: Any, blocking: Any, number: Any, ranked: Any,
     ok0: Any, arrivals0: Any, response0: Any, variance0: Any, utilisation0: Any, wait0: Any, wait_var0: Any,
-    edge_flow0: Any,
-    ok: Any, arrivals: Any, response: Any, variance: Any, edge_flow: Any,
-    new_ok: Any, new_arrivals: Any, new_time: Any, new_load: Any, new_flow: Any, hit: Any, cut: Any, work: Any,
+    ok: Any, arrivals: Any, response: Any, variance: Any,
+    new_ok: Any, new_arrivals: Any, new_time: Any, new_load: Any, begun: Any, hit: Any, cut: Any, work: Any,
     served: Any, mean: Any, worst: Any, highest: Any, full: Any,
 ) -> None:  # fmt: skip
     """Take component ``gone[k]`` away in lane ``lane[k]``, and edge ``severed[k]`` in ``severed_lane[k]``.
@@ -51,8 +50,8 @@ def sweep_outages(
     ----------
     lane, gone : (k,) int64
     severed_lane, severed : (l,) int64
-    ptr, source, target, in_ptr, in_edge : arrays
-        Edges of each caller in the order of its calls, and of each callee.
+    ptr, source, target : arrays
+        Edges of each caller in the order of its calls.
     whole : (n_edges,) int64
         Whole calls of ``calls``; ``made0`` and ``through0`` are the calls made and P(all go on) in the intact network.
     capacity : (n,) float64
@@ -60,13 +59,13 @@ def sweep_outages(
         ``arrival_scv`` the squared variation between arrivals at one replica.
     number, ranked : (n,) int64
         Component numbers outside, which decide between equals; components by falling intact utilisation.
-    ok0 ... edge_flow0 : arrays
+    ok0 ... wait_var0 : arrays
         The intact equilibrium, with the mean [s] and variance [s2] of the waits in it.
     ok, arrivals, response, variance : (n, lanes) float64
-        Work arrays, as ``edge_flow`` of shape (n_edges, lanes); a row whose mark ``new_...`` is zero is the intact one.
-    new_ok, new_arrivals, new_time, new_load, hit : (n,) uint8
-        Work arrays, with ``new_flow`` and ``cut`` of shape (n_edges,); marks of what some lane reaches.
-    work : (14, lanes) float64
+        Work arrays; a row whose mark ``new_...`` is zero is that of the intact equilibrium.
+    new_ok, new_arrivals, new_time, new_load, begun, hit : (n,) uint8
+        Work arrays, with ``cut`` of shape (n_edges,); marks of what some lane reaches.
+    work : (15, lanes) float64
     served, mean, highest : (lanes,) float64
         Results: served share [1], mean response of what is answered [s], highest utilisation [1].
     worst, full : (lanes,) int64
@@ -75,9 +74,9 @@ def sweep_outages(
     """
     n = external.size
     lanes = served.size
-    x, flow, good, made, through, time, var, busy, reach, rho, hold, factor, wait, spread = (
+    x, flow, leaving, good, made, through, time, var, busy, reach, rho, hold, factor, wait, spread = (
         work[0], work[1], work[2], work[3], work[4], work[5], work[6], work[7], work[8], work[9], work[10], work[11],
-        work[12], work[13],
+        work[12], work[13], work[14],
     )  # fmt: skip
     step, inverse = x, flow
     for k in range(gone.size):
@@ -111,55 +110,64 @@ def sweep_outages(
         elif new_ok[i]:
             fill(row, ok0[i])
         new_ok[i] = need
-    # ---- down: flows ----------------------------------------------------
+    # ---- down: which flows are new, then the flows ------------------------
+    for i in range(n):
+        begun[i] = new_arrivals[i]  # rows that an earlier batch left
+        new_arrivals[i] = 0
     for i in range(n - 1, -1, -1):
-        need = new_arrivals[i] & 0
-        for q in range(in_ptr[i], in_ptr[i + 1]):
-            need |= new_flow[in_edge[q]]
-        row = arrivals[i]
-        if need:
-            fill(row, external[i])
-            for q in range(in_ptr[i], in_ptr[i + 1]):
-                from_caller = edge_flow[in_edge[q]]
-                for b in range(lanes):
-                    row[b] += from_caller[b]
-        elif new_arrivals[i]:
-            fill(row, arrivals0[i])
-        new_arrivals[i] = need
-        moved = need | hit[i]
+        moved = new_arrivals[i] > 0 or hit[i] > 0
+        goes_on = moved  # or not, in another share of the requests
         for e in range(ptr[i], ptr[i + 1]):
-            if sync[e] and required[e]:
-                need |= new_ok[target[e]]
-        if not (need or moved):
-            for e in range(ptr[i], ptr[i + 1]):
-                if new_flow[e]:
-                    fill(edge_flow[e], edge_flow0[e])
-                    new_flow[e] = 0
+            if sync[e] and required[e] and new_ok[target[e]] > 0:
+                goes_on = True
+            if moved or (sync[e] and goes_on):
+                new_arrivals[target[e]] = 1
+    for i in range(n):
+        if new_arrivals[i]:
+            begun[i] = 0
+        elif begun[i]:
+            fill(arrivals[i], arrivals0[i])
+    for i in range(n - 1, -1, -1):
+        need = hit[i] & 0
+        for e in range(ptr[i], ptr[i + 1]):
+            need |= new_arrivals[target[e]]
+        row = arrivals[i]
+        if new_arrivals[i] and not begun[i]:
+            fill(row, external[i])
+        if not need:
             continue
         copy(flow, row)
         if hit[i]:
             set_some(flow, 0.0, i, gone, lane)
         copy(x, flow)
         for e in range(ptr[i], ptr[i + 1]):
-            leaving = edge_flow[e]
+            j = target[e]
             if not sync[e]:
                 for b in range(lanes):
                     leaving[b] = flow[b] * calls[e]
-            elif required[e] and (new_ok[target[e]] or cut[e]):
-                answered = ok[target[e]]
+            elif required[e] and (new_ok[j] or cut[e]):
+                answered = ok[j]
                 if cut[e]:
                     copy(good, answered)
                     set_some(good, 0.0, e, severed, severed_lane)
                     answered = good
                 leave(answered, whole[e], calls[e] - whole[e], made, through, x, leaving)
-                moved |= 1
             else:
                 for b in range(lanes):
                     leaving[b] = x[b] * made0[e]
                 scale(x, through0[e])
+            if not new_arrivals[j]:
+                continue
             if cut[e]:
                 set_some(leaving, 0.0, e, severed, severed_lane)
-            new_flow[e] = moved
+            row = arrivals[j]
+            if begun[j]:
+                for b in range(lanes):
+                    row[b] += leaving[b]
+            else:
+                begun[j] = 1
+                for b in range(lanes):
+                    row[b] = external[j] + leaving[b]
     # ---- up: waits, times, utilisation ----------------------------------
     for b in range(lanes):
         worst[b] = -1

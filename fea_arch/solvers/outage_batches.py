@@ -56,8 +56,6 @@ class OutageBatches:
         source, target = self.place[network.source[edges]], self.place[network.target[edges]]
         ptr = np.zeros(network.n + 1, np.int64)
         np.cumsum(np.bincount(source, minlength=network.n), out=ptr[1:])
-        in_ptr = np.zeros(network.n + 1, np.int64)
-        np.cumsum(np.bincount(target, minlength=network.n), out=in_ptr[1:])
         calls, sync, required = network.calls[edges], network.sync[edges], network.required[edges]
         ok = s.outcome[order, 0].copy()
         whole = np.floor(calls)
@@ -80,14 +78,13 @@ class OutageBatches:
         ranked = np.argsort(-s.utilisation, kind="stable")
         external = s.external[order]
         self._network = (
-            ptr, source, target, in_ptr, np.argsort(target, kind="stable"),
+            ptr, source, target,
             calls, whole.astype(np.int64), network.latency[edges], sync, required, made, through,
             external, np.flatnonzero(external > 0.0), own, scv, servers, capacity, finite, spread,
             ~queue, network.blocking[order], order, self.place[ranked],
             ok, arrivals, s.response[order], s.variance[order], s.utilisation[order], wait, wait_var,
-            s.edge_flow[edges],
         )  # fmt: skip
-        self._intact = (ok, arrivals, s.response[order], s.variance[order], s.edge_flow[edges])
+        self._intact = (ok, arrivals, s.response[order], s.variance[order])
         self._work = self._blank()
 
     @staticmethod
@@ -106,14 +103,14 @@ class OutageBatches:
     def _blank(self) -> _Work:
         n, m, lanes = self.place.size, self.edge_place.size, self.lanes
         wide = tuple(np.repeat(a[:, None], lanes, axis=1) for a in self._intact)
-        marks = [np.zeros(k, np.uint8) for k in (n, n, n, n, m, n, m)]
+        marks = [np.zeros(k, np.uint8) for k in (n, n, n, n, n, n, m)]
         results = tuple(np.zeros(lanes, t) for t in (np.float64, np.float64, np.int64, np.float64, np.int64))
-        return _Work((*wide, *marks, np.zeros((14, lanes))), results)
+        return _Work((*wide, *marks, np.zeros((15, lanes))), results)
 
     @staticmethod
     def fits(model: OverloadModel, lanes: int = LANES) -> bool:
         """Return whether the work arrays of a network are of a reasonable size."""
-        return 8 * lanes * (4 * model.network.n + model.network.target.size) <= MOST_BYTES
+        return 8 * lanes * 4 * model.network.n <= MOST_BYTES
 
     def sweep(self, cases: Sequence[Case]) -> tuple[NDArray[Any], ...]:
         """Return served shares, mean responses, worst components, their utilisations and whether a queue is full.

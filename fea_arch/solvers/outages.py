@@ -45,6 +45,7 @@ class OutageSolver:
     def __init__(self, model: OverloadModel, load_factor: float = 1.0) -> None:
         self.model, self.load_factor = model, load_factor
         self.intact = overload(model, load_factor, tol=1e-10)
+        self._intact_share = float(self.intact.served_share)
         network = model.network
         near = 10.0 * np.maximum(self.intact.arrivals, 1e-300)
         limited = np.isfinite(network.rate_limit) & (network.rate_limit < near)
@@ -160,8 +161,8 @@ class OutageSolver:
         if served <= 1e-12:
             status, reason = "failed", "every request needs what is gone"
             mean = np.nan
-        elif status == "ok" and served < (1.0 - 1e-9) * self.intact.served_share:
-            reason = f"{1.0 - served / self.intact.served_share:.1%} of the requests need what is gone"
+        elif status == "ok" and served < (1.0 - 1e-9) * self._intact_share:
+            reason = f"{1.0 - served / self._intact_share:.1%} of the requests need what is gone"
         if highest <= 0.0:
             worst = -1
         return Outcome(float(served), worst, float(highest), float(mean), status, reason)
