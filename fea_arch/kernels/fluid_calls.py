@@ -10,9 +10,9 @@ import numpy as np
 from fea_arch.kernels.compile import subroutine
 from fea_arch.kernels.distributions import gamma_cdf
 
-__all__ = ["cut_mixture", "renew_calls"]
+__all__ = ["STUCK", "cut_mixture", "renew_calls"]
 
-_STUCK = 1e9
+STUCK = 1e9
 
 
 @subroutine
@@ -112,7 +112,7 @@ def renew_calls(
         if crush[i] < np.inf and up[i] > 0.0 and now + inside >= crush[i] and (broken < 0 or i < broken):
             broken = i
         heavy = 1.0 if now > 1.5 * s * y + 0.5 else 0.2
-        stay = _STUCK if now > 1e-6 else s
+        stay = STUCK if now > 1e-6 else s
         if y > 1e-6:
             per = 1.0 / y
             stay = max(now * per, s)
@@ -121,7 +121,7 @@ def renew_calls(
             if y > 1e-12:
                 stay = max(now / y, s)
             noise = (spread[i] - now) / max(y * y, 1e-12)
-        total = min(stay, _STUCK)
+        total = min(stay, STUCK)
         # first come, first served: Var N = y^2 Var R + y R (distributional form of Little's law)
         total_var = min(max(noise, scv[i] * s * s), 1e18)
         good = admitted[i]
@@ -184,7 +184,7 @@ def renew_calls(
         rare[i, 0] = seldom
         rare[i, 1] = more
         rare[i, 2] = apart
-        response[i] = min(total, _STUCK)
+        response[i] = min(total, STUCK)
         variance[i] = min(total_var, 1e18)
         success[i] = good
     return moved, broken

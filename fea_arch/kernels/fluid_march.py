@@ -10,6 +10,8 @@ import numpy as np
 from fea_arch.kernels.compile import kernel, subroutine
 from fea_arch.kernels.fluid import advance, find_flows
 from fea_arch.kernels.fluid_calls import renew_calls
+from fea_arch.kernels.fluid_pass import go, go_back
+from fea_arch.kernels.fluid_rows import pack, unpack, unpack_record
 
 __all__ = [
     "BEFORE",
@@ -131,6 +133,107 @@ def _keep_between(
         rows[6, r, i] = answer[5][i]
 
 
+@subroutine
+def _steps(
+    clock: Any, count: Any, rule: Any, curve: Any, net: Any, station: Any, tables: Any, hosts: Any, calls: Any,
+    state: Any, law: Any, contract: Any, answer: Any, noise: Any, lags: Any, closed: Any, past: Any, work: Any,
+    edge: Any, books: Any, times: Any, stamp: Any, rows: Any, again: bool, known: bool, direct: bool, populated: bool,
+    colds: bool, packed: Any,
+) -> Any:  # fmt: skip
+    """Step and record until there is a reason to come back."""
+    end, tolerance, fixed, longest, most = rule
+    knots, values = curve
+    spread, scv, crush = noise
+    lag, cold = lags
+    extra, response = state[7], answer[1]
+    t = clock[C_TIME]
+    taken = 0
+    while True:
+        if times.size == 0 and count[OWED] > 0:
+            if count[FILLED] == stamp.size:
+                return FULL
+            if direct:
+                unpack_record(packed, net, state, answer, spread, past)
+            stamp[count[FILLED]] = t
+            _keep(rows, count[FILLED], state, spread, answer)
+            count[FILLED] += 1
+            count[OWED] = 0
+        while count[NEXT] < times.size and times[count[NEXT]] <= t * (1.0 + 1e-12) and clock[BEFORE] < t:
+            if count[FILLED] == stamp.size:
+                return FULL
+            if direct:
+                unpack_record(packed, net, state, answer, spread, past)
+            goal, before = times[count[NEXT]], clock[BEFORE]
+            x = min(max((goal - before) / (t - before), 0.0), 1.0)
+            stamp[count[FILLED]] = goal
+            _keep_between(rows, count[FILLED], x, t - before, state, spread, answer, past, work)
+            count[FILLED] += 1
+            count[NEXT] += 1
+        if count[BROKEN_NODE] >= 0:
+            return BROKEN
+        if t >= end:
+            return DONE
+        if taken >= most:
+            return BUSY
+        left = end - t
+        step = min(clock[C_STEP], longest)
+        last = step >= left * (1.0 - 1e-9)
+        if last:
+            step = left
+        elif fixed == 0.0 and step > 0.6 * left:
+            step = 0.5 * left
+        if populated:
+            _return(step, closed, response, extra)
+        factors = (
+            _factor(knots, values, t, True),
+            _factor(knots, values, t + _INNER * step, False),
+            _factor(knots, values, t + step, False),
+        )
+        keep = count[NEXT] < times.size and times[count[NEXT]] <= (t + step) * (1.0 + 1e-9)
+        if direct:
+            error = go(step, factors, packed, tables, known)
+            if fixed == 0.0:
+                error /= tolerance
+            elif error < np.inf:
+                error = 0.0
+        else:
+            error = advance(
+                step, tolerance if fixed == 0.0 else 0.0, factors, net, station, tables, hosts, calls, state, law,
+                spread, lag, scv, past, work, edge, books, again, known, keep,
+            )  # fmt: skip
+        known = error < np.inf
+        taken += 1
+        if not error <= 1.0:
+            count[REPEATED] += 1
+            clock[C_STEP] = step * (max(0.2, 0.9 * error ** (-1.0 / 3.0)) if known else 0.25)
+            if clock[C_STEP] < 1e-12 * end:
+                return COLLAPSED
+            continue
+        if populated:
+            _wait(step, closed, response, extra)
+        if colds:
+            _warm(step, station, state, work[:, 15], cold)
+        clock[BEFORE] = t
+        t = end if last else t + step
+        clock[C_TIME] = t
+        count[STEPS] += 1
+        count[OWED] = 1
+        if direct:
+            moved, count[BROKEN_NODE] = go_back(step, factors, packed, net[0], work, keep)
+        else:
+            moved, count[BROKEN_NODE] = renew_calls(
+                net, station, calls, state, contract, spread, scv, crush, edge, answer
+            )
+        if fixed > 0.0:
+            clock[C_STEP] = fixed
+        else:
+            grow = min(3.0, 0.9 * error ** (-1.0 / 3.0)) if error > 0.0 else 3.0
+            if moved > 0.4:
+                grow = min(grow, max(0.25, 0.4 / moved))
+            if not last or grow < 1.0:
+                clock[C_STEP] = step * grow
+
+
 @kernel(work=lambda clock, count, rule, curve, net, *rest: 5e3 * net[0].size)
 def march(
     clock: Any, count: Any, rule: Any, curve: Any, net: Any, station: Any, tables: Any, hosts: Any, calls: Any,
@@ -167,9 +270,8 @@ def march(
     int
         ``DONE`` at the end, ``FULL`` records, ``BROKEN`` component, ``COLLAPSED`` step or ``BUSY`` too long.
     """
-    end, tolerance, fixed, longest, most = rule
     knots, values = curve
-    spread, scv, crush = noise
+    spread = noise[0]
     lag, cold = lags
     users, extra, response = closed[0], state[7], answer[1]
     t = clock[C_TIME]
@@ -197,74 +299,14 @@ def march(
             _keep(rows, count[FILLED], state, spread, answer)
             count[FILLED] += 1
             count[NEXT] = 1
-    taken = 0
-    while True:
-        if times.size == 0 and count[OWED] > 0:
-            if count[FILLED] == stamp.size:
-                return FULL
-            stamp[count[FILLED]] = t
-            _keep(rows, count[FILLED], state, spread, answer)
-            count[FILLED] += 1
-            count[OWED] = 0
-        while count[NEXT] < times.size and times[count[NEXT]] <= t * (1.0 + 1e-12) and clock[BEFORE] < t:
-            if count[FILLED] == stamp.size:
-                return FULL
-            goal, before = times[count[NEXT]], clock[BEFORE]
-            x = min(max((goal - before) / (t - before), 0.0), 1.0)
-            stamp[count[FILLED]] = goal
-            _keep_between(rows, count[FILLED], x, t - before, state, spread, answer, past, work)
-            count[FILLED] += 1
-            count[NEXT] += 1
-        if count[BROKEN_NODE] >= 0:
-            return BROKEN
-        if t >= end:
-            return DONE
-        if taken >= most:
-            return BUSY
-        left = end - t
-        step = min(clock[C_STEP], longest)
-        last = step >= left * (1.0 - 1e-9)
-        if last:
-            step = left
-        elif fixed == 0.0 and step > 0.6 * left:
-            step = 0.5 * left
-        if populated:
-            _return(step, closed, response, extra)
-        factors = (
-            _factor(knots, values, t, True),
-            _factor(knots, values, t + _INNER * step, False),
-            _factor(knots, values, t + step, False),
-        )
-        keep = count[NEXT] < times.size and times[count[NEXT]] <= (t + step) * (1.0 + 1e-9)
-        error = advance(
-            step, tolerance if fixed == 0.0 else 0.0, factors, net, station, tables, hosts, calls, state, law, spread,
-            lag, scv, past, work, edge, books, again, known, keep,
-        )  # fmt: skip
-        known = error < np.inf
-        taken += 1
-        if not error <= 1.0:
-            count[REPEATED] += 1
-            clock[C_STEP] = step * (max(0.2, 0.9 * error ** (-1.0 / 3.0)) if known else 0.25)
-            if clock[C_STEP] < 1e-12 * end:
-                return COLLAPSED
-            continue
-        if populated:
-            _wait(step, closed, response, extra)
-        if colds:
-            _warm(step, station, state, work[:, 15], cold)
-        clock[BEFORE] = t
-        t = end if last else t + step
-        clock[C_TIME] = t
-        count[STEPS] += 1
-        count[OWED] = 1
-        moved, count[BROKEN_NODE] = renew_calls(
-            net, station, calls, state, contract, spread, scv, crush, edge, answer
-        )
-        if fixed > 0.0:
-            clock[C_STEP] = fixed
-        else:
-            grow = min(3.0, 0.9 * error ** (-1.0 / 3.0)) if error > 0.0 else 3.0
-            if moved > 0.4:
-                grow = min(grow, max(0.25, 0.4 / moved))
-            if not last or grow < 1.0:
-                clock[C_STEP] = step * grow
+    direct = not (again or populated or colds or hosts[1].size > 0)
+    packed = pack(
+        net[0].size if direct else 0, net, station, calls, state, law, contract, answer, noise, lag, past, books
+    )
+    reason = _steps(
+        clock, count, rule, curve, net, station, tables, hosts, calls, state, law, contract, answer, noise, lags,
+        closed, past, work, edge, books, times, stamp, rows, again, known, direct, populated, colds, packed,
+    )  # fmt: skip
+    if direct:
+        unpack(packed, net, calls, state, law, answer, spread, past, books)
+    return reason

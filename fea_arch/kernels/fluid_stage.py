@@ -13,7 +13,7 @@ import numpy as np
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["ask", "stage"]
+__all__ = ["ask", "busy_servers", "find_cell", "improve", "stage"]
 
 _SIXTH = 1.0 / 6.0
 
@@ -149,78 +149,61 @@ def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: A
 
 
 @subroutine(inline=True)
-def _station(
-    m: float, value: float, dv: float, known: bool, theta: float, alpha: float, beta: float, b0: float, b1: float,
-    hold: float, scale: float, copies: float, kind: int, ceiling: float, rhs: float, come: float, bounded: bool,
-    least: float, tables: Any,
-) -> Any:  # fmt: skip
-    """Solve ``N + theta y = rhs + theta inflow`` of one station for all requests in it, by safeguarded Newton steps.
+def find_cell(m: float, room: float, cells: int) -> Any:
+    """Cell of the tables for ``m`` requests inside, the place in it and the derivative of that."""
+    if room <= 0.0:
+        return 0, 0.0, 0.0
+    if m < 0.0:
+        return 0, cells * m / room, cells / room
+    near = 1.0 / (room + m)
+    u = cells * (m * near)
+    cell = min(int(u), cells - 1)
+    return cell, u - cell, cells * room * near * near
 
-    ``value`` and ``dv`` are the busy servers and their derivative at ``m``, if ``known``. Returns ``M = N + B`` and
-    these where they were evaluated last, and at the solution the flow ``g`` of the law, ``dg/dM``, the
-    flow ``y`` and the share turned away.
+
+@subroutine(inline=True)
+def busy_servers(copies: float, t: float, du: float, c0: float, c1: float, c2: float, c3: float) -> Any:
+    """Busy servers and their derivative at the place ``t`` of a cell."""
+    if copies <= 0.0:
+        return 0.0, 0.0
+    if t < 0.0:  # a step may undershoot zero: the law goes on along its tangent
+        return copies * c1 * t, copies * c1 * du
+    return copies * (c0 + t * (c1 + t * (c2 + t * c3))), copies * (c1 + t * (2.0 * c2 + 3.0 * t * c3)) * du
+
+
+@subroutine(inline=True)
+def improve(
+    m: float, value: float, dv: float, loss: float, dloss: float, theta: float, alpha: float, beta: float, b0: float,
+    b1: float, per: float, ceiling: float, rhs: float, come: float, least: float, low: float, high: float,
+) -> Any:  # fmt: skip
+    """Take a safeguarded Newton step towards ``N + theta y = rhs + theta inflow`` of one station.
+
+    ``value`` and ``dv`` are the busy servers and their derivative at ``m = N + B``, all requests in it; ``per`` is
+    one over the time that a server is held. Returns the next ``m``, its bounds, whether it is the last, and there the
+    flow ``g`` of the law, ``dg/dM``, the flow ``y`` and the share turned away.
     """
-    cubic, blocked, cells = tables
-    g = 0.0
-    dg = 0.0
-    y = 0.0
-    loss = 0.0
-    dloss = 0.0
-    low = -np.inf
-    high = np.inf
-    per = 1.0 / hold
-    for _ in range(80):
-        if not known:
-            value = 0.0
-            dv = 0.0
-            loss = 0.0
-            dloss = 0.0
-            room = copies * scale
-            if copies > 0.0 and m < 0.0:  # a step may undershoot zero: the law goes on along its tangent
-                dv = copies * cubic[kind * cells, 1] * cells / room
-                value = dv * m
-            elif copies > 0.0:
-                near = 1.0 / (room + m)
-                u = cells * (m * near)
-                cell = min(int(u), cells - 1)
-                t = u - cell
-                at = kind * cells + cell
-                c1, c2, c3 = cubic[at, 1], cubic[at, 2], cubic[at, 3]
-                value = copies * (cubic[at, 0] + t * (c1 + t * (c2 + t * c3)))
-                du = cells * room * near * near
-                dv = copies * (c1 + t * (2.0 * c2 + 3.0 * t * c3)) * du
-                if bounded:
-                    at += kind
-                    rise = blocked[at + 1] - blocked[at]
-                    loss = blocked[at] + t * rise
-                    dloss = rise * du
-        known = False
-        g = (value - b0) * per
-        dg = dv * per
-        if g <= 0.0 and b0 > 0.0:
-            g = 0.0
-            dg = 0.0
-        if g > ceiling:
-            g = ceiling
-            dg = 0.0
-        y = alpha + beta * g
-        wrong = m - b0 - b1 * g + theta * y - rhs - theta * come * (1.0 - loss)
-        if wrong > 0.0:
-            high = m
-        else:
-            low = m
-        new = m - wrong / (1.0 + (theta * beta - b1) * dg + theta * come * dloss)
-        if not (new >= low and new <= high):
-            new = 0.5 * (max(low, min(high, 0.0) - 1.0) + min(high, max(low, 0.0) + 1.0))
-        new = max(new, least)
-        move = new - m
-        if abs(move) <= 1e-7 * (1e-3 + abs(new)):  # Newton doubles the digits: the last step is linear to rounding
-            g += dg * move
-            y += beta * dg * move
-            loss += dloss * move
-            break
-        m = new
-    return m, value, dv, g, dg, y, loss
+    g = (value - b0) * per
+    dg = dv * per
+    if g <= 0.0 and b0 > 0.0:
+        g = 0.0
+        dg = 0.0
+    if g > ceiling:
+        g = ceiling
+        dg = 0.0
+    y = alpha + beta * g
+    wrong = m - b0 - b1 * g + theta * y - rhs - theta * come * (1.0 - loss)
+    if wrong > 0.0:
+        high = m
+    else:
+        low = m
+    new = m - wrong / (1.0 + (theta * beta - b1) * dg + theta * come * dloss)
+    if not (new >= low and new <= high):
+        new = 0.5 * (max(low, min(high, 0.0) - 1.0) + min(high, max(low, 0.0) + 1.0))
+    new = max(new, least)
+    move = new - m
+    # the tangent is off by the square of the move: far less than a step of the integrator
+    last = abs(move) <= 1e-5 * (1e-3 + abs(new))
+    return new, low, high, last, g + dg * move, dg, y + beta * dg * move, loss + dloss * move
 
 
 @subroutine
@@ -234,7 +217,8 @@ def stage(
     whole, number, flow, inflow, admitted, turn, z, extra, stretch = state
     held = work[:, 13 + 2 * part]
     reach, gain, sent, rate = edge[2 * part], edge[2 * part + 1], edge[5], calls[0]
-    last, image = np.zeros_like(stretch), np.zeros_like(stretch)
+    cubic, blocked, cells = tables
+    past_stretch, image = np.zeros_like(stretch), np.zeros_like(stretch)
     least = 0.0 if part == 0 else -np.inf  # inside the step nobody is less than nobody; at its end the books must close
     if again:
         for i in range(out_ptr.size - 1):
@@ -264,11 +248,30 @@ def stage(
                 turn[i] = per
                 z[i] = now if copies[i] > 0.0 else 0.0
             else:
-                m, value, dv, g, dg, y, loss = _station(
-                    whole[i], law[i, 0], law[i, 1], known and not bounded[i], theta, alpha, beta,
-                    b0, b1, s + b1, scale[i], copies[i], row[i], ceiling[i], rhs, share * come, bounded[i],
-                    least, tables,
-                )  # fmt: skip
+                m, value, dv = whole[i], law[i, 0], law[i, 1]
+                valid = known and not bounded[i]
+                g, dg, y, loss, dloss, low, high = 0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, np.inf
+                per = 1.0 / (s + b1)
+                for _ in range(80):  # the tables are read here: arrays that are handed on are counted each time
+                    if not valid:
+                        cell, t, du = find_cell(m, copies[i] * scale[i], cells)
+                        at = row[i] * cells + cell
+                        value, dv = busy_servers(
+                            copies[i], t, du, cubic[at, 0], cubic[at, 1], cubic[at, 2], cubic[at, 3]
+                        )
+                        loss, dloss = 0.0, 0.0
+                        if bounded[i] and m >= 0.0 and copies[i] > 0.0:
+                            at += row[i]
+                            rise = blocked[at + 1] - blocked[at]
+                            loss, dloss = blocked[at] + t * rise, rise * du
+                    valid = False
+                    new, low, high, last, g, dg, y, loss = improve(
+                        m, value, dv, loss, dloss, theta, alpha, beta, b0, b1, per, ceiling[i], rhs, share * come,
+                        least, low, high,
+                    )  # fmt: skip
+                    if last:
+                        break
+                    m = new
                 admitted[i] = share * (1.0 - loss)
                 whole[i] = m
                 law[i, 0] = value
@@ -288,7 +291,7 @@ def stage(
                 if step > 1e-10 * (abs(y) + 1e-6) and step > moved * (abs(y) + 1e-6):
                     moved = step / (abs(y) + 1e-6)
         known = True
-        swing = _balance_hosts(hosts, stretch, last, image, z, rest, cpu, held, sweep)
+        swing = _balance_hosts(hosts, stretch, past_stretch, image, z, rest, cpu, held, sweep)
         if swing <= 1e-6 and (not again or moved <= 1e-9):
             return sweep
     return -many
