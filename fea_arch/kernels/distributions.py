@@ -11,7 +11,7 @@ from typing import Any
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["cut_gamma", "gamma_cdf", "gamma_tail", "larger", "longest_moments", "slow_and_fast"]
+__all__ = ["cut_gamma", "expected_tries", "gamma_cdf", "gamma_tail", "larger", "longest_moments", "slow_and_fast"]
 
 
 @subroutine
@@ -128,3 +128,12 @@ def longest_moments(mean: Any, variance: Any, share: Any, m: int) -> Any:
         first += w * (1.0 - inside)
         second += w * 2.0 * t * (1.0 - inside)
     return first, max(second - first * first, 0.0)
+
+
+@subroutine
+def expected_tries(bad: float, retries: int, budget: float) -> float:
+    """Mean number of tries of a call that fails with ``bad``, at most ``1 + budget`` on average."""
+    if retries <= 0 or bad <= 0.0:
+        return 1.0
+    tries = (1.0 - bad ** (retries + 1)) / (1.0 - bad) if bad < 1.0 else retries + 1.0
+    return min(tries, 1.0 + budget)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import subroutine
-from fea_arch.kernels.distributions import cut_gamma, larger, slow_and_fast
+from fea_arch.kernels.distributions import cut_gamma, expected_tries, larger, slow_and_fast
 from fea_arch.kernels.march_tables import (
     E_BACKOFF,
     E_BUDGET,
@@ -102,13 +102,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
                     square = (1.0 - turned[j]) * (var + mean * mean)
                     mean = (1.0 - turned[j]) * mean + turned[j] * edge[e, E_LATENCY]
                     var = max(square + turned[j] * edge[e, E_LATENCY] ** 2 - mean * mean, 0.0)
-                tries = 1.0
-                if retries[e] > 0 and bad > 0.0:
-                    tries = retries[e] + 1.0
-                    if bad < 1.0:
-                        tries = (1.0 - bad ** (retries[e] + 1)) / (1.0 - bad)
-                    if edge[e, E_BUDGET] < np.inf:
-                        tries = min(tries, 1.0 + edge[e, E_BUDGET])
+                tries = expected_tries(bad, retries[e], edge[e, E_BUDGET])
                 attempts[e] = 0.5 * (tries + attempts[e]) if trip > 0 else tries
                 fail[e] = min(max(1.0 - (1.0 - bad) * tries, 0.0), 1.0)
                 total_var = tries * var + (tries - 1.0) * mean * mean

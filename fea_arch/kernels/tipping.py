@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
-from fea_arch.kernels.distributions import gamma_cdf
+from fea_arch.kernels.distributions import expected_tries, gamma_cdf
 from fea_arch.kernels.march_tables import (
     E_BACKOFF,
     E_BUDGET,
@@ -56,13 +56,7 @@ def _tried(mean: float, var: float, bad: float, e: int, edge: Any, retries: Any)
             over = 1.0 - gamma_cdf(shape, x, 1e-8, 200.0)
             mean = mean * gamma_cdf(shape + 1.0, x, 1e-8, 200.0) + t * over
         bad = 1.0 - (1.0 - over) * (1.0 - bad)
-    tries = 1.0
-    if retries[e] > 0 and bad > 0.0:
-        tries = retries[e] + 1.0
-        if bad < 1.0:
-            tries = (1.0 - bad ** (retries[e] + 1)) / (1.0 - bad)
-        if edge[e, E_BUDGET] < np.inf:
-            tries = min(tries, 1.0 + edge[e, E_BUDGET])
+    tries = expected_tries(bad, retries[e], edge[e, E_BUDGET])
     fail = min(max(1.0 - (1.0 - bad) * tries, 0.0), 1.0)
     return tries, tries * mean + (tries - 1.0) * edge[e, E_BACKOFF], fail
 
