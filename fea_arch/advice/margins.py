@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from fea_arch.architecture import Architecture
-from fea_arch.errors import ConvergenceError, UnstableLoadError
+from fea_arch.errors import ConvergenceError, ModelError, UnstableLoadError, suggestion
 
-__all__ = ["MARGINS", "Margin", "margins", "push_margin"]
+__all__ = ["MARGINS", "Margin", "checked_target", "margins", "push_margin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,25 @@ def margins(
     if "vulnerable" in names:
         out["vulnerable"] = push_margin(arch)[0]
     return {name: out[name] for name in names}
+
+
+def checked_target(target: float | Mapping[str, float]) -> dict[str, float]:
+    """Return a target by margin; a number is a score.
+
+    Raises
+    ------
+    ModelError
+        Unknown margin, or a value that is no finite number of 0 or more.
+    """
+    goal = {"score": target} if isinstance(target, (int, float)) else dict(target)
+    if not goal:
+        raise ModelError("is empty", field="target", fix='for instance {"score": 80}')
+    for name, value in goal.items():
+        if name not in MARGINS:
+            raise ModelError(f"no margin {name!r}.{suggestion(str(name), MARGINS)}", field="target")
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value < 0:
+            raise ModelError(f"is {value!r}", field=f"target[{name!r}]", fix="a finite number of 0 or more")
+    return {name: float(value) for name, value in goal.items()}
 
 
 def push_margin(arch: Architecture) -> tuple[float, float]:

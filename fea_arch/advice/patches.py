@@ -94,8 +94,11 @@ def _said(change: Change, head: Architecture) -> bool:
 
 
 def _remarks(base: Architecture, head: Architecture) -> str:
-    rest = [str(c) for c in differences(base, head) if not _said(c, head)]
-    return "".join(f"# not in this file: {_line(text)}\n" for text in rest)
+    rest = [c for c in differences(base, head) if not _said(c, head)]
+    notes = [f"# not in this file: {_line(str(c))}\n" for c in rest]
+    if any("->" in c.place for c in rest):  # a deployment starts programs; what they call is written in them
+        notes.append("# what calls what is a change of the programs: see the native diff\n")
+    return "".join(notes)
 
 
 def _line(text: str) -> str:

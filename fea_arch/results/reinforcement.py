@@ -9,7 +9,7 @@ from typing import Any
 from fea_arch.results.base import plain
 from fea_arch.results.plots import Plottable
 
-__all__ = ["ReinforcementResult", "ReinforcementStep"]
+__all__ = ["ReinforcementResult", "ReinforcementStep", "TopologySuggestion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,53 @@ class ReinforcementStep:
         return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
 
 
+@dataclass(frozen=True, slots=True)
+class TopologySuggestion:
+    """A change of what calls what, alone on the architecture as it is; people decide on it.
+
+    Parameters
+    ----------
+    change, kind, place : str
+        In words; ``decouple``, ``fallback``, ``cache`` or ``remove``; the call.
+    cost : float
+    predicted, verified : float
+        Part of the shortfall to the target that the change takes away: to first order (NaN where the target has no
+        derivative) and solved again (NaN where nothing falls short) [1].
+    reached : bool
+        Whether the change alone reaches the target.
+    margins : dict
+        Margins of the target with the change.
+    saved_share : float
+        For a fallback: share of the offered load that it saves when the callee is gone; else NaN [1].
+    decision : str
+        What no calculation can decide.
+    """
+
+    change: str
+    kind: str
+    place: str
+    cost: float
+    predicted: float
+    verified: float
+    reached: bool
+    margins: dict[str, float]
+    saved_share: float
+    decision: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON types."""
+        return dict(plain({name: getattr(self, name) for name in self.__dataclass_fields__}))
+
+    def __str__(self) -> str:
+        parts = [f"cost {self.cost:g}"]
+        if self.verified == self.verified:
+            first = "" if self.predicted != self.predicted else f"predicted {self.predicted:.1%}, "
+            parts.append(f"{first}verified {self.verified:.1%} of the shortfall")
+        if self.saved_share == self.saved_share:
+            parts.append(f"saves {self.saved_share:.0%} of the requests when it is gone")
+        return f"{self.change} ({'; '.join(parts)}; to decide: {self.decision})"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class ReinforcementResult(Plottable):
     """Changes that reach a target, verified by re-solving the changed architecture.
@@ -65,8 +112,9 @@ class ReinforcementResult(Plottable):
         Whether it is proved that no cheaper set of these changes reaches the target; otherwise a good one was found
         by steps, or none.
     method : str
-    suggestions : tuple of (str, float)
-        Changes of the topology with the share of the offered load that they save when the callee is gone [1].
+    suggestions : tuple of TopologySuggestion
+        Changes of what calls what, each alone on the architecture as it is, by verified gain; none is part of
+        ``architecture`` unless its kind was asked for.
     solves : int
         Architectures that were solved.
     """
@@ -81,7 +129,7 @@ class ReinforcementResult(Plottable):
     front: tuple[tuple[float, dict[str, float]], ...]
     optimal: bool
     method: str
-    suggestions: tuple[tuple[str, float], ...] = ()
+    suggestions: tuple[TopologySuggestion, ...] = ()
     solves: int = 0
     findings: tuple[str, ...] = ()
 
@@ -100,7 +148,7 @@ class ReinforcementResult(Plottable):
                     "method": self.method,
                     "steps": [step.to_dict() for step in self.steps],
                     "front": [{"cost": cost, **row} for cost, row in self.front],
-                    "suggestions": [{"change": text, "saved_share": share} for text, share in self.suggestions],
+                    "suggestions": [suggestion.to_dict() for suggestion in self.suggestions],
                     "solves": self.solves,
                     "findings": list(self.findings),
                 }
@@ -114,7 +162,8 @@ class ReinforcementResult(Plottable):
         moved = ", ".join(f"{n} {self.before[n]:.4g} -> {self.after[n]:.4g}" for n in self.target)
         lines = [f"<ReinforcementResult: {goal} {state} at cost {self.cost:g} ({proof})>", f"  {moved}"]
         shown = [f"  {s.change} (cost {s.cost:g}, {s.verified:+.1%} of the shortfall)" for s in self.steps]
-        return lines + (shown if len(shown) <= 6 else [*shown[:5], f"  ... and {len(shown) - 5} more changes"])
+        lines += shown if len(shown) <= 6 else [*shown[:5], f"  ... and {len(shown) - 5} more changes"]
+        return lines + [f"  consider: {suggestion}" for suggestion in self.suggestions[:3]]
 
     def __repr__(self) -> str:
         return "\n".join(self._lines())
