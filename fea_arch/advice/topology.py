@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from fea_arch.advice.margins import MARGINS
 from fea_arch.advice.moves import DECISIONS, Move, calls_to_change, within
 from fea_arch.advice.sensitivity import opened
 from fea_arch.architecture import Architecture
@@ -29,6 +28,8 @@ FALLBACKS = 3
 LEAST = 1e-3
 #: Weight of the margin that was not asked for: it decides where the other one does not move [1].
 TIE = 0.05
+#: Key of an effect that only ranks.
+WAITING = "waiting_s"
 
 Solve = Callable[[Architecture], tuple[dict[str, float], float]]
 Effects = dict[tuple[str, str], dict[str, float]]
@@ -41,7 +42,9 @@ def expected_margins(arch: Architecture, moves: Iterable[Move]) -> Effects:
     -----
     Fewer calls act by ``dg/d calls``; an event takes the time of the answer away from the caller and leaves the load
     where it is, which is ``dg/d latency`` times that time. The collapse factor follows from the response just below it,
-    ``-(dg/dp) / (dg/d Lambda)``. An optional call moves neither. What cannot be solved is left out.
+    ``-(dg/dp) / (dg/d Lambda)``. A fallback has no slope. What cannot be solved is left out. Where pools could not be
+    linearised there is no prediction, only ``waiting_s``: the change of the time that a request spends waiting for the
+    answers, with everything else held, at the load of the margin.
     """
     moves = [m for m in moves if m.kind != "fallback"]
     try:
@@ -56,7 +59,7 @@ def expected_margins(arch: Architecture, moves: Iterable[Move]) -> Effects:
         if not math.isfinite(load) or (margin == "response_s" and factor <= 1.0):
             continue
         try:
-            found = _effects(network, load, margin == "collapse_factor")
+            found, linear = _effects(network, load, margin == "collapse_factor")
         except FeaArchError:
             continue
         for move in moves:
@@ -65,7 +68,7 @@ def expected_margins(arch: Architecture, moves: Iterable[Move]) -> Effects:
                 fewer = move.before - move.after if move.kind == "cache" else None
                 calls = fewer if fewer is not None else _calls(arch, move.place)
                 change = by_waiting if move.kind == "decouple" else -calls * by_calls
-                out.setdefault((move.kind, move.place), {})[margin] = float(change)
+                out.setdefault((move.kind, move.place), {})[margin if linear else WAITING] = float(change)
     return out
 
 
@@ -73,30 +76,36 @@ def _calls(arch: Architecture, label: str) -> float:
     return math.fsum(d.calls for d in arch.dependency_columns if d.label == label)
 
 
-def _effects(network: Network, load_factor: float, collapse: bool) -> dict[str, tuple[float, float]]:
-    """Return by call the derivative by calls, and the change where nobody waits for the answer."""
+def _effects(network: Network, load_factor: float, collapse: bool) -> tuple[dict[str, tuple[float, float]], bool]:
+    """Return by call the derivative by calls, and the change where nobody waits; and whether these are derivatives."""
     state = solve_network(network, load_factor=load_factor, tol=1e-9)
     if state.limiting >= 0:
-        return {}
+        return {}, True
     adjoint = build_adjoint(state)
-    weight = network.external / network.external.sum()
-    gradient = build_gradient(adjoint, *adjoint.solve(adjoint.seed(weight)))
-    scale = 1.0
-    if collapse:
-        slope = float(gradient.rate @ network.external)
-        if not (math.isfinite(slope) and slope > 0.0):
-            return {}
-        scale = -1.0 / slope
     time = network.latency + state.response[network.target]
     limit = np.where(np.isnan(network.timeout), np.inf, network.timeout)  # a caller waits no longer
-    waiting = -gradient.latency * np.minimum(time, limit)
+    time = np.minimum(time, limit)
+    # a prediction may rest on pools that are linearised nearly as they were solved, it is solved again anyway
+    linear = adjoint.exact or hasattr(adjoint.pools, "rows")
+    if linear:
+        weight = network.external / network.external.sum()
+        gradient = build_gradient(adjoint, *adjoint.solve(adjoint.seed(weight)))
+        slope = float(gradient.rate @ network.external)
+        if collapse and not (math.isfinite(slope) and slope > 0.0):
+            return {}, True
+        scale = -1.0 / slope if collapse else 1.0
+        by_calls, waiting = scale * gradient.calls, -scale * gradient.latency * time
+    else:
+        entering = load_factor * network.external.sum()
+        by_calls = (state.arrivals * state.admitted)[network.source] / entering * time
+        waiting = -by_calls * network.calls
     out: dict[str, tuple[float, float]] = {}
     for e in np.flatnonzero(network.sync & (network.group < 0)).tolist():
         label = f"{network.names[network.source[e]]}->{network.names[network.target[e]]}"
-        values = np.nan_to_num(scale * np.array([gradient.calls[e], waiting[e]]))
+        values = np.nan_to_num(np.array([by_calls[e], waiting[e]]))
         before = out.get(label, (0.0, 0.0))
         out[label] = (max(before[0], float(values[0]), key=abs), before[1] + float(values[1]))
-    return out
+    return out, linear
 
 
 def leading_calls(arch: Architecture, goal: Mapping[str, float], moves: list[Move], count: int) -> list[Move]:
@@ -106,13 +115,13 @@ def leading_calls(arch: Architecture, goal: Mapping[str, float], moves: list[Mov
 
 
 def _leading(effects: Effects, goal: Mapping[str, float], moves: list[Move], count: int) -> list[Move]:
-    names = ("response_s", "collapse_factor")
-    asked = set(names) & set(goal) or set(names)
-    top = {n: max((abs(e.get(n, 0.0)) for e in effects.values()), default=0.0) or 1.0 for n in names}
+    signs = {"response_s": -1.0, "collapse_factor": 1.0, WAITING: -1.0}
+    asked = set(signs) & set(goal) or set(signs)
+    top = {n: max((abs(e.get(n, 0.0)) for e in effects.values()), default=0.0) or 1.0 for n in signs}
 
     def gain(move: Move) -> float:
         found = effects.get((move.kind, move.place), {})
-        return sum((1.0 if n in asked else TIE) * MARGINS[n].sign * found.get(n, 0.0) / top[n] for n in names)
+        return sum((1.0 if n in asked else TIE) * sign * found.get(n, 0.0) / top[n] for n, sign in signs.items())
 
     out: list[Move] = []
     for kind in DECISIONS:
@@ -144,8 +153,8 @@ def suggest_changes(
 
     Notes
     -----
-    Fallbacks are tried at the calls whose loss costs most: no margin of the intact system moves with them, but what is
-    served when the callee is gone does.
+    Fallbacks are tried at the calls whose loss costs most: responses of the intact system do not move with them, but
+    what is served when the callee is gone does, and so do margins that count what breaks.
     """
     if count <= 0:
         return ()

@@ -107,6 +107,21 @@ def test_first_order_effects_are_the_limit_of_small_changes(seed):
         assert expected["cache", move.place]["response_s"] == pytest.approx(change, rel=0.02)
 
 
+def test_where_pools_are_not_linearised_waiting_ranks_and_nothing_is_predicted():
+    arch = fa.load_sample("shop")
+    goal = {"collapse_factor": 40.0}
+    gap = missed(margins(arch, tuple(goal)), goal)
+    moves = calls_to_change(arch, COSTS, RESTING)
+    effects = expected_margins(arch, moves)
+    assert not any("collapse_factor" in e for e in effects.values())
+    assert all(e["waiting_s"] < 0.0 for e in effects.values())
+    for idea in fa.reinforce(arch, goal, kinds=("retry_budget",)).suggestions:
+        [move] = [m for m in moves if (m.kind, m.place) == (idea.kind, idea.place)]
+        assert math.isnan(idea.predicted)
+        alone = (gap - missed(margins(move.apply(arch), tuple(goal)), goal)) / gap
+        assert idea.verified == pytest.approx(alone, abs=1e-3)
+
+
 @pytest.mark.parametrize("goal", [{"response_s": 0.08}, {"collapse_factor": 1.9}, {"single_failure": 1.0}])
 def test_a_plan_costs_what_exhaustive_search_finds(goal):
     arch = shop()
