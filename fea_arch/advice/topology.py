@@ -16,6 +16,7 @@ from fea_arch.solvers.adjoint import build_adjoint
 from fea_arch.solvers.gradient import build_gradient
 from fea_arch.solvers.limit_load import largest_load_factor
 from fea_arch.solvers.network import Network, build_network
+from fea_arch.solvers.outages import OutageSolver
 from fea_arch.solvers.statics import solve_network
 
 __all__ = ["expected_margins", "leading_calls", "suggest_changes"]
@@ -54,6 +55,9 @@ def expected_margins(arch: Architecture, moves: Iterable[Move]) -> Effects:
         factor = largest_load_factor(network, network.external, accuracy=ACCURACY)[0]
     except FeaArchError:
         return {}
+    whole: dict[str, float] = {}
+    for d in arch.dependency_columns:
+        whole[d.label] = whole.get(d.label, 0.0) + d.calls
     out: Effects = {}
     for margin, load in (("response_s", 1.0), ("collapse_factor", BELOW * factor)):
         if not math.isfinite(load) or (margin == "response_s" and factor <= 1.0):
@@ -65,15 +69,10 @@ def expected_margins(arch: Architecture, moves: Iterable[Move]) -> Effects:
         for move in moves:
             if move.place in found:
                 by_calls, by_waiting = found[move.place]
-                fewer = move.before - move.after if move.kind == "cache" else None
-                calls = fewer if fewer is not None else _calls(arch, move.place)
+                calls = move.before - move.after if move.kind == "cache" else whole[move.place]
                 change = by_waiting if move.kind == "decouple" else -calls * by_calls
                 out.setdefault((move.kind, move.place), {})[margin if linear else WAITING] = float(change)
     return out
-
-
-def _calls(arch: Architecture, label: str) -> float:
-    return math.fsum(d.calls for d in arch.dependency_columns if d.label == label)
 
 
 def _effects(network: Network, load_factor: float, collapse: bool) -> tuple[dict[str, tuple[float, float]], bool]:
@@ -206,7 +205,18 @@ def _saved(arch: Architecture, fallbacks: Mapping[str, Move]) -> dict[str, float
     out: dict[str, float] = {}
     for label in [n for n in found.worst(len(found.outages)) if n in fallbacks][:FALLBACKS]:
         lost = found[label]["served_share"]
-        soft = contingency(fallbacks[label].apply(arch))[label]["served_share"]
+        soft = _served_without(fallbacks[label].apply(arch), label)
         if soft - lost > 1e-9:
             out[label] = float(soft - lost)
     return out
+
+
+def _served_without(arch: Architecture, label: str) -> float:
+    """Return the served share without one call, as a row of a contingency has it."""
+    from fea_arch.analyses.fracture import open_model
+
+    model, _ = open_model(arch)
+    network = model.network
+    ends = zip(network.source.tolist(), network.target.tolist())
+    cut = tuple(e for e, (a, b) in enumerate(ends) if f"{network.names[a]}->{network.names[b]}" == label)
+    return OutageSolver(model, 1.0).without((), cut).served_share

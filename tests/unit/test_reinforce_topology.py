@@ -107,6 +107,17 @@ def test_first_order_effects_are_the_limit_of_small_changes(seed):
         assert expected["cache", move.place]["response_s"] == pytest.approx(change, rel=0.02)
 
 
+def test_what_a_fallback_saves_is_the_difference_of_two_contingencies():
+    arch = shop()
+    ideas = [s for s in fa.reinforce(arch, {"response_s": 1.0}).suggestions if s.kind == "fallback"]
+    assert {s.place for s in ideas} <= {"web->mail", "web->orders", "orders->db"}
+    assert ideas
+    for idea in ideas:  # the target is reached: no gain, but what is served still counts
+        soft = fa.contingency(arch.replaced(idea.place, required=False))[idea.place]["served_share"]
+        assert idea.saved_share == pytest.approx(soft - fa.contingency(arch)[idea.place]["served_share"])
+        assert math.isnan(idea.verified)
+
+
 def test_where_pools_are_not_linearised_waiting_ranks_and_nothing_is_predicted():
     arch = fa.load_sample("shop")
     goal = {"collapse_factor": 40.0}
