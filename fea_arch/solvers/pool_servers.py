@@ -1,4 +1,4 @@
-"""What one more server adds to the waits that bounded pools prescribe: no small step, so the station is exchanged."""
+"""What one more server adds to the waits that bounded pools prescribe: no small step, so the pool is solved again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 
 from fea_arch.errors import ModelError
 from fea_arch.solvers.network import Array
-from fea_arch.solvers.pool_linearisation import PoolLinearisation, find_variability
-from fea_arch.solvers.pool_subsystem import Graph, Ladder, build_subsystem, side_by_side
+from fea_arch.solvers.outer_queue import queue_in_front
+from fea_arch.solvers.pool_inputs import CrowdValue, CrowdValues
+from fea_arch.solvers.pool_linearisation import PoolLinearisation
+from fea_arch.solvers.pool_subsystem import Solved, solve_pool
 
 __all__ = ["add_servers"]
 
@@ -23,42 +25,70 @@ def add_servers(pools: PoolLinearisation, weight: Array) -> Array:
 
     Notes
     -----
-    Exact within the closed network of each pool and in the queue in front of it; what they change further outside, and
-    at all flows and times, enters to first order.
+    Exact for the closed network of a pool and the queue in front of it; what a worker changes in the pools around it,
+    or in the crowds that others see, enters to first order of what these see of the station.
     """
-    network, state = pools.network, pools.state
+    network, inputs, tape = pools.network, pools.inputs, pools.tape
     out = np.zeros(network.n)
-    swept = pools.sweep(weight)
-    graph = Graph.of(network)
-    wider: dict[int, Ladder] = {}
-    inside: dict[int, Array] = {}
-    for i in pools.order():  # callees first
-        found = build_subsystem(graph, i, pools.whole, state.service, pools.flow, pool=pools.subsystem[i].pool + 1)
-        wider[i] = side_by_side(found.rates, found.replicas)
-        mean = found.convolve(pools.gain(found, swept.by_number, swept.inside))
-        inside[i] = wider[i].replicas * (wider[i].spread @ mean)
-    for i, outer in pools.outer.items():
-        try:
-            other = pools.queue(i, wider[i])
-        except ModelError:
+    pools.pull(weight)
+    slots = network.servers * network.replicas
+    for i, found in pools.subsystem.items():
+        outer = pools.outer.get(i)
+        if not _felt(found.solved) and outer is None:
             continue
-        gain = float(other.weight @ inside[i] - outer.weight @ swept.inside[i])
-        out[i] += gain + swept.by_number[i] * (other.queue * other.factor - outer.queue * outer.factor)
-    for place in pools.by_whole:
-        i = int(pools.rows[place])
-        factor = find_variability(wider[i].rates, float(state.hold_scv[i]))[0]
-        out[i] += swept.on[place] * pools.bare[place] * (factor - pools.factor[place])
-    for i in pools.order():
-        found = pools.subsystem[i]
-        count = np.arange(found.pool + 1)
-        ladders, gains = {}, {}
-        for k, j in found.nested.items():
-            busy = np.minimum(count, wider[j].size)
-            ladders[k] = wider[j].rates
-            gains[k] = inside[j][busy] + swept.by_number[j] * (count - busy)
-        change = found.with_more(network, pools.weight[i], swept.by_rates[i], ladders, gains)
-        at = found.component
-        change[0] = 0.0  # its own workers are the population
-        change[(network.law[at] != 0) | (network.places[at] >= 0)] = 0.0
-        np.add.at(out, at, change)
+        mark = tape.mark()
+        try:
+            crowds, wider = _wider(pools, i)
+            out[i] += _around(found.solved, outer.solved if outer else None, wider)
+            if outer is not None:
+                more = int(slots[i] + network.replicas[i])
+                other = queue_in_front(inputs, i, wider, crowds, pools.again(i), more)
+                out[i] += sum(value.g * (other.number[k].v - value.v) for k, value in outer.number.items())
+        except ModelError:
+            pass
+        finally:
+            tape.rewind(mark)
+    for found in pools.subsystem.values():
+        for k, rates in found.solved.stations.items():
+            if k not in found.pools and network.law[k] == 0 and network.places[k] < 0:
+                # one more server on each replica, from the last entry on
+                out[k] += float(rates.g[-1]) * float(network.replicas[k]) / inputs.service[k].v
     return out
+
+
+def _wider(pools: PoolLinearisation, i: int) -> tuple[CrowdValues, Solved]:
+    """Solve a pool with one more worker, and the pools inside that see more of a crowd then."""
+    crowds, below = pools.crowds.wider(i)
+    new: dict[int, Solved] = {}
+    for j in [*(k for k in pools.subsystem[i].pools if k in below and k != i), i]:
+        found = pools.subsystem[j]
+        others = {k: crowds.others(k, found.region) for k in found.others}
+        moved = [k for k in new if k in found.varied and k in found.pools]
+        if j != i and not moved and all(_same(others[k], crowd) for k, crowd in found.others.items()):
+            continue
+        inside = {**found.pools, **{k: new[k] for k in found.pools if k in new}}
+        varied = {**found.varied, **{k: (found.varied[k][0], new[k].full(pools.inputs.hold_scv[k])) for k in moved}}
+        new[j] = solve_pool(pools.inputs, pools.graph, j, inside, others, varied, more=int(j == i))
+    return crowds, new[i]
+
+
+def _same(a: CrowdValue | None, b: CrowdValue | None) -> bool:
+    return a is b if a is None or b is None else a.plain == b.plain
+
+
+def _felt(solved: Solved) -> bool:
+    return bool(solved.rates.g.any() or solved.number.g.any() or solved.room.g)
+
+
+def _around(solved: Solved, outer: Solved | None, wider: Solved) -> float:
+    """Return what the pools around a wider one gain, to first order."""
+    by_rates, by_number, by_room = solved.rates.g, solved.number.g, solved.room.g
+    if outer is not None:
+        by_rates, by_number, by_room = by_rates - outer.rates.g, by_number - outer.number.g, by_room - outer.room.g
+    if not (by_rates.any() or by_number.any() or by_room):
+        return 0.0
+    size = solved.rates.v.size
+    rates, number = wider.rates.v[:size].copy(), wider.number.v[:, : size + 1].copy()
+    rates[-1], number[:, -1] = wider.rates.v[-1], wider.number.v[:, -1]  # the last entry holds for all beyond
+    change = float(by_rates @ (rates - solved.rates.v)) + by_room * (wider.room.v - solved.room.v)
+    return float(change) + float(np.sum(by_number * (number - solved.number.v)))

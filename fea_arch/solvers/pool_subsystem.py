@@ -1,312 +1,379 @@
-"""One bounded pool as a closed network, ready for derivatives: stations, partial products, what is inside.
+"""One bounded pool as a flow-equivalent station, on a tape.
 
-The subsystem of :func:`fea_arch.solvers.product_form.flow_equivalent` once more, in a form that can be swept back:
-stations in the order in which the calls reach them, the ways that lead there, the rates beside background load with
-their slopes, and every partial product of the convolution.
+The steps of :func:`fea_arch.solvers.flow_equivalence.flow_equivalent` once more, in a form that can be swept back.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
-from fea_arch.errors import ModelError
-from fea_arch.kernels.closed_networks import (
-    convolve_stations,
-    mix_background,
-    mix_table,
-    pull_stations,
-    replace_stations,
-)
-from fea_arch.kernels.pool_paths import push_flow
-from fea_arch.solvers.network import Array, Flags, Index, Network
+from fea_arch.kernels.pool_paths import pull_trace
+from fea_arch.solvers.closed_linearisation import ClosedValue, running_top
+from fea_arch.solvers.full_pool import FullPool
+from fea_arch.solvers.network import Array, Index
+from fea_arch.solvers.pool_calls import Graph, follow
+from fea_arch.solvers.pool_inputs import CrowdValue, Inputs, queue_factor_of
+from fea_arch.solvers.reverse_tape import LateValue, Tape, Value
+from fea_arch.solvers.shared_stations import NOTHING
+from fea_arch.solvers.station_beside import StationValue, put_beside_value
 
-__all__ = ["Graph", "Ladder", "Subsystem", "build_subsystem", "side_by_side"]
-
-#: Stations of one subsystem beyond which the rest is not followed; as in the product form.
-_LARGEST = 256
-#: Share of a flow from which it counts as load from elsewhere; as in the product form.
-ELSEWHERE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Graph:
-    """The sorted calls as plain lists, which loops in Python read faster."""
-
-    network: Network
-    ptr: list[int]
-    target: list[int]
-    followed: list[bool]
-    calls: list[float]
-    latency: list[float]
-
-    @classmethod
-    def of(cls, network: Network) -> Graph:
-        """Copy the calls of a network."""
-        followed = network.sync & (network.calls > 0)
-        return cls(network, network.ptr.tolist(), network.target.tolist(), followed.tolist(), network.calls.tolist(),
-                   network.latency.tolist())  # fmt: skip
+__all__ = ["Solved", "solve_pool"]
 
 
 @dataclass(eq=False)
-class Ladder:
-    """Completion rates of a pool with 1 .. size busy workers over all replicas, and what they owe to one replica.
+class Solved:
+    """Completion rates with 1 .. size requests inside, and what is inside with 0 .. size: numbers (c, size + 1)."""
 
-    ``spread`` is (size + 1, pool + 1): a table over all replicas is ``replicas * spread @ table`` of one of them.
-    """
-
-    rates: Array
-    spread: Array
-    replicas: int
-
-    @property
-    def size(self) -> int:
-        """Workers over all replicas."""
-        return int(self.rates.size)
+    rates: Value
+    component: list[int]
+    number: Value
+    room: Value
+    full: Callable[[Value], Value]
+    #: Rates of the stations without what they serve besides.
+    stations: dict[int, Value]
 
 
-def side_by_side(rates: Array, replicas: int) -> Ladder:
-    """Put the pools of identical replicas side by side: ``n`` requests are spread evenly."""
-    pool = rates.size
-    if replicas == 1:
-        return Ladder(rates, np.eye(pool + 1), 1)
-    at = np.arange(pool * replicas + 1) / replicas
-    low = np.minimum(at.astype(np.int64), pool - 1)
-    spread = np.zeros((at.size, pool + 1))
-    rows = np.arange(at.size)
-    spread[rows, low] = 1.0 - (at - low)
-    spread[rows, low + 1] += at - low
-    total = replicas * (spread @ np.concatenate([[0.0], rates]))
-    return Ladder(total[1:], spread, replicas)
-
-
-@dataclass(eq=False)
-class Subsystem:
-    """One pool of one replica of component ``i``: stations (k,), tables (k, pool) and (k, pool + 1).
-
-    Station 0 is the own work of the pool and the network time of its calls, which is a delay.
-    """
-
-    i: int
-    pool: int
-    replicas: int
-    component: Index
-    visits: Array
-    times: Array
-    background: Array
-    is_delay: Flags
-    #: Pools among the stations: station -> component.
-    nested: dict[int, int]
-    #: Derivatives of their mixed rates: station -> (pool, size).
-    mixed: dict[int, Array]
-    slope: Array
-    tilt: float
-    shape: Array
-    through: Array
-    steps: tuple[Index, Index, Array, Index]
-    own_share: float
-    product: Array
-    rates: Array
-    first: Array = field(default_factory=lambda: np.zeros(0))
-    gain: Array = field(default_factory=lambda: np.zeros(0))
-
-    def marginals(self, weight: Array) -> Array:
-        """Return the mean distribution at every station, (k, pool + 1), for weights of the population."""
-        blank = np.zeros_like(self.shape)
-        nothing = np.zeros_like(self.product)
-        out = np.empty_like(self.shape)
-        pull_stations(self.shape, blank, self.product, nothing, _over(weight, self.product[-1]),
-                      np.zeros(self.pool + 1), out)  # fmt: skip
-        return out
-
-    def convolve(self, gain: Array) -> Array:
-        """Return the mean of ``sum_k gain[k, m_k]`` for every population, (pool + 1,)."""
-        self.gain = gain
-        self.first = np.empty_like(self.product)
-        convolve_stations(self.shape, gain, self.product, self.first)
-        return np.asarray(_over(self.first[-1], self.product[-1]))
-
-    def with_more(self, network: Network, weight: Array, by_rates: Array, ladders: dict[int, Array],
-                  gains: dict[int, Array]) -> Array:  # fmt: skip
-        """Return what one more server at each station alone adds to the weighted sum of :meth:`pull`, (k,).
-
-        ``ladders`` and ``gains`` are the rates and the means of pools with one more worker, by station; zero where a
-        station has none to add.
-        """
-        known = {k: ladders[k] for k in self.nested}
-        rates, _ = _rates(network, self.component, self.is_delay, self.times, self.background, known, self.pool, 1)
-        shape = _shapes(self.visits * self.tilt, rates)
-        gain = self.gain.copy()
-        for k in self.nested:
-            gain[k] = gains[k]
-        out = np.empty(shape.shape[0])
-        replace_stations(self.shape, self.gain, self.product, self.first, shape, gain, weight, by_rates, self.tilt, out)
-        return out
-
-    def pull(self, weight: Array, by_rates: Array) -> Array:
-        """Return the derivative by ``log F_k(m)``, (k, pool + 1).
-
-        Parameters
-        ----------
-        weight : (pool + 1,) float64
-            Of the means that :meth:`convolve` returned.
-        by_rates : (pool,) float64
-            Of the completion rates.
-        """
-        norm = self.product[-1]
-        mean = _over(self.first[-1], norm)
-        on = -weight * mean
-        moved = by_rates * self.rates
-        on[1:] -= moved
-        on[:-1] += moved
-        out = np.empty_like(self.shape)
-        pull_stations(self.shape, self.gain, self.product, self.first, _over(on, norm), _over(weight, norm), out)
-        return out
-
-
-def _over(value: Array, norm: Array) -> Array:
-    return np.asarray(np.divide(value, norm, out=np.zeros_like(norm), where=norm > 0))
-
-
-def build_subsystem(
-    graph: Graph, i: int, whole: dict[int, Ladder], service: Array, flow: Array, *, pool: int | None = None
-) -> Subsystem:
-    """Solve the pool of one replica of a component for every number of busy workers.
+def solve_pool(
+    inputs: Inputs,
+    graph: Graph,
+    i: int,
+    pools: Mapping[int, Solved],
+    others: Mapping[int, CrowdValue | None],
+    varied: Mapping[int, tuple[Value, Value]],
+    *,
+    more: int = 0,
+) -> Solved:
+    """Solve the pool of a component for every number of busy workers, all replicas side by side.
 
     Parameters
     ----------
+    inputs : Inputs
     graph : Graph
     i : int
         Component.
-    whole : dict
+    pools : mapping
         Pools below that are one station each.
-    service, flow : (n,) float64
-        Service times [s] and throughputs [1/s].
-    pool : int, optional
-        Workers; default those of the component.
+    others : mapping
+        What bounds the background load, by component.
+    varied : mapping
+        Repeats and variability of stations that are not exponential.
+    more : int
+        Workers beyond those of the component.
 
     Raises
     ------
     ModelError
         For a cycle of synchronous calls, which has no product form.
     """
-    network = graph.network
-    pool = int(network.servers[i]) if pool is None else pool
-    number, visits, steps, latency = _follow(graph, i, whole)
-    component = np.array([i, *number], np.int64)
-    visit = np.array([1.0, *visits])
-    used = np.empty(network.n)
-    source = np.full(network.n, np.nan)
-    source[i] = 1.0
-    through = push_flow(network.order, network.ptr, network.target, network.sync, network.calls, source,
-                        int(network.position[i]), used)  # fmt: skip
-    background = flow[component] - flow[i] / network.replicas[i] * through[component]
-    background[background <= ELSEWHERE * flow[component]] = 0.0
-    background[0] = 0.0
-    is_delay = network.law[component] == 1
-    is_delay[0] = True
-    nested = {k: j for k, j in enumerate(component.tolist()) if k and j in whole}
-    is_delay[list(nested)] = False
-    background[is_delay] = 0.0
-    times = service[component]
-    times[0] += latency
-    known = {k: whole[j].rates for k, j in nested.items()}
-    rates, slope = _rates(network, component, is_delay, times, background, known, pool)
-    mixed = {}
-    for k, j in nested.items():
-        if background[k] > 0.0:
-            mixed[k] = np.empty((pool, whole[j].size))
-            mix_table(whole[j].rates, float(background[k]), pool, mixed[k])
-    # tilting by a guess of the throughput keeps the mass of every vector in range
-    least, full = float((visit / rates[:, 0]).sum()), float((visit / rates[:, -1])[~is_delay].max(initial=1e-300))
-    tilt = min(pool / max(least, 1e-300), 1.0 / full)
-    shape = _shapes(visit * tilt, rates)
-    product, blank = np.empty((shape.shape[0] + 1, pool + 1)), np.empty((shape.shape[0] + 1, pool + 1))
-    convolve_stations(shape, np.zeros_like(shape), product, blank)
-    norm = product[-1]
-    return Subsystem(
-        i=i, pool=pool, replicas=int(network.replicas[i]), component=component, visits=visit, times=times,
-        background=background, is_delay=is_delay, nested=nested, mixed=mixed, slope=slope, tilt=tilt, shape=shape,
-        through=through, steps=steps, own_share=float(service[i] / times[0]) if times[0] > 0 else 1.0,
-        product=product, rates=_over(norm[:-1], norm[1:]) * tilt,
-    )  # fmt: skip
+    network, tape = inputs.network, inputs.tape
+    replicas = int(network.replicas[i])
+    pool = int(network.servers[i]) + more
+    component, visited, (edge, parent, sent, at), spent = follow(graph, i, pools)
+    visits, latency = tape.value(np.array(visited, float)), tape.value(float(spent))
 
+    def back_trace() -> None:
+        if visits.g.any() or latency.g:
+            pull_trace(edge, parent, sent, at, network.calls, network.latency, np.concatenate([[0.0], visits.g]),
+                       latency.g, inputs.calls.g, inputs.latency.g)  # fmt: skip
 
-def _rates(
-    network: Network, component: Index, is_delay: Flags, times: Array, background: Array, known: dict[int, Array],
-    pool: int, more: int = 0,
-) -> tuple[Array, Array]:  # fmt: skip
-    """Return the completion rates beside the background of every station and their slopes, (k, pool) each.
-
-    ``known`` has the tables of pools, ``more`` are servers that every station gets.
-    """
-    k = component.size
-    servers = (network.servers[component] + more) * network.replicas[component]
-    first = np.full(k, -1, np.int64)
-    tables = [np.ones(1)]
-    filled = 1
-    special = {*known, *np.flatnonzero(network.law[component] == 2).tolist()} - {0}
-    for at in sorted(special):
-        table = known.get(at)
-        if table is None:
-            j = int(component[at])
-            c, r = int(network.servers[j]), int(network.replicas[j])
-            table = np.repeat(network.rates[network.rate_first[j] : network.rate_first[j] + c], r) * r
-        first[at], servers[at] = filled, table.size
-        tables.append(table)
-        filled += table.size
-    rates, slope = np.empty((k, pool)), np.empty((k, pool))
-    mix_background(servers, np.where(times > 0, times, 1e-300), background, first, np.concatenate(tables), pool, rates,
-                   slope)  # fmt: skip
-    rates[is_delay] = np.arange(1, pool + 1) / np.maximum(times[is_delay], 1e-300)[:, None]
-    slope[is_delay] = 0.0
-    return rates, slope
-
-
-def _shapes(visits: Array, rates: Array) -> Array:
-    """Return ``F_k(m)`` scaled to a largest entry of 1, (k, pool + 1)."""
-    logs = np.zeros((rates.shape[0], rates.shape[1] + 1))
-    np.cumsum(np.log(np.maximum(visits, 1e-300))[:, None] - np.log(rates), axis=1, out=logs[:, 1:])
-    return np.asarray(np.exp(logs - logs.max(axis=1)[:, None]))
-
-
-def _follow(
-    graph: Graph, i: int, whole: dict[int, Ladder]
-) -> tuple[list[int], list[float], tuple[Index, Index, Array, Index], float]:
-    """Follow the calls of a request depth first; stations, their visits, the steps and the network time."""
-    ptr, target, followed, calls = graph.ptr, graph.target, graph.followed, graph.calls
-    place: dict[int, int] = {}
-    visits: list[float] = []
-    edges: list[int] = []
-    parents: list[int] = []
-    sent: list[float] = []
-    stations: list[int] = []
-    latency = 0.0
-    deepest = min(graph.network.n, 500) + 1
-    stack = [(-1, 1.0, ptr[i], ptr[i + 1])]  # the step that led here, visits, calls still to follow
-    while stack:
-        step, visit, e, end = stack.pop()
-        while e < end and not followed[e]:
-            e += 1
-        if e >= end or (step >= 0 and len(place) >= _LARGEST):
+    tape.step(back_trace)
+    stations = [_station(inputs, k, pools) for k in component]
+    least = min((float(queue_factor_of(varied[k][0].v, varied[k][1].v, np.ones(1), 1)[0][0]) for k in component
+                 if k in varied and not isinstance(varied[k][0], LateValue)), default=1.0)  # fmt: skip
+    population = pool if least >= 1.0 else int(np.ceil(pool / least)) + 1
+    if least >= 1.0 and any(isinstance(varied[k][0], LateValue) for k in component if k in varied):
+        population = pool + 1  # one more, for the slope
+    plain = [s.rates for s in stations]
+    background: dict[int, Value] = {}
+    for p, (k, s) in enumerate(zip(component, stations)):
+        flow = inputs.plain_flow[k]
+        if s.rates is None or not flow - inputs.plain_flow[i] / replicas * visits.v[p] > NOTHING * flow:
             continue
-        stack.append((step, visit, e + 1, end))
-        if len(stack) > deepest + 1:
-            raise ModelError("a cycle of synchronous calls has no product form", component=graph.network.names[i],
-                             field="dependencies", fix="use the event simulation")  # fmt: skip
-        j, inside = target[e], visit * calls[e]
-        latency += inside * graph.latency[e]
-        at = place.get(j)
-        if at is None:
-            at = place[j] = len(visits)
-            visits.append(0.0)
-        visits[at] += inside
-        edges.append(e)
-        parents.append(step)
-        sent.append(visit)
-        stations.append(at + 1)
-        if j not in whole:
-            stack.append((len(edges) - 1, inside, ptr[j], ptr[j + 1]))
-    steps = (np.array(edges, np.int64), np.array(parents, np.int64), np.array(sent), np.array(stations, np.int64))
-    return list(place), visits, steps, latency
+        background[p] = beside = _beside(inputs, i, k, visits, p, 1.0 / replicas)
+        crowd = others.get(k)
+        loose = beside
+        if crowd is not None and inputs.arriving[k].v < beside.v:
+            loose = inputs.arriving[k]
+        bounded = beside.v - loose.v > NOTHING * flow
+        if loose.v > NOTHING * flow:
+            put_beside_value(tape, s, loose, population + (crowd.bound if bounded and crowd else 0), None)
+        if bounded:
+            put_beside_value(tape, s, tape.linear([(1.0, beside), (-1.0, loose)]), population, crowd)
+    closed, first = _close(inputs, i, stations, visits, latency, population)
+    owner, number, queues = _numbers(inputs, i, component, stations, closed, first, varied)
+    passed = closed.throughput()
+    full: Callable[[Value], Value] = lambda scv: scv  # noqa: E731
+    if pool > 1:
+        full = FullPool(inputs, graph, i, pool, pools, closed, first, component, stations, visits, passed, varied)
+    room = tape.value(float(pool))
+    if least < 1.0 or any(k in varied for k in component):
+        room = _crowd(tape, network.servers * network.replicas, pool, component, visits, plain, background, varied,
+                      owner, number, queues, passed)  # fmt: skip
+    rates, tables = _cut(tape, room, passed, number)
+    if replicas > 1:
+        rates, tables, room = _side_by_side(tape, rates, tables, room, replicas)
+    own = {k: r for k, r in zip(component, plain) if r is not None}
+    return Solved(rates, owner, tables, tape.copy(room), full, own)
+
+
+def _station(inputs: Inputs, k: int, pools: Mapping[int, Solved]) -> StationValue:
+    """Return a component as a station of its own."""
+    network, tape = inputs.network, inputs.tape
+    if k in pools:
+        found = pools[k]
+        return StationValue(k, found.rates, found.room, found)
+    if network.law[k] == 1:
+        return StationValue(k, None, Value(0.0), None)
+    rates = tape.value(_own(inputs, k))
+    time = inputs.service[k]
+    measured = bool(network.law[k] == 2)
+
+    def back() -> None:
+        total = float(rates.g @ rates.v)
+        if measured:
+            inputs.stated[k].g += total
+        else:
+            time.g -= total / time.v
+
+    tape.step(back)
+    return StationValue(k, rates, Value(float(rates.v.size)), None)
+
+
+def _own(inputs: Inputs, k: int) -> Array:
+    """Return the completion rates of a component's own servers over all replicas."""
+    network = inputs.network
+    c, r = int(network.servers[k]), int(network.replicas[k])
+    if network.law[k] == 2:
+        table = network.rates[network.rate_first[k] : network.rate_first[k] + c]
+        return np.asarray(np.repeat(table, r) * r, float)
+    return np.asarray(np.arange(1, c * r + 1) / inputs.service[k].v)
+
+
+def _beside(inputs: Inputs, i: int, k: int, visits: Value, p: int, share: float) -> Value:
+    """Return the flow at a component that does not come through the pool."""
+    flow, own = inputs.flow[k], inputs.flow[i]
+    out = inputs.tape.value(flow.v - own.v * share * float(visits.v[p]))
+
+    def back() -> None:
+        if out.g:
+            flow.g += out.g
+            own.g -= out.g * share * visits.v[p]
+            visits.g[p] -= out.g * own.v * share
+
+    inputs.tape.step(back)
+    return out
+
+
+def _close(
+    inputs: Inputs, i: int, stations: list[StationValue], visits: Value, latency: Value, population: int
+) -> tuple[ClosedValue, int]:
+    """Return the closed network and the place of the first station that is called in it."""
+    delays = [inputs.service[i], *([latency] if latency.v > 0 else [])]
+    first = len(delays)
+    n = np.arange(1, population + 1)
+    times = [*(1.0 for _ in delays), *visits.v.tolist()]
+    delay = [*delays, *(inputs.service[s.component] if s.rates is None else None for s in stations)]
+    tables = [None] * first + [s.rates for s in stations]
+    need, full = 0.0, 1e-300
+    for v, d, t in zip(times, delay, tables):
+        if t is None:
+            assert d is not None
+            need += v * d.v
+        else:
+            need += v / t.v[0]
+            full = max(full, v / t.v[min(population, t.v.size) - 1])
+    tilt = min(population / max(need, 1e-300), 1.0 / full)
+    steps = inputs.tape.value(np.empty((len(times), population)))
+    for k, (v, d, t) in enumerate(zip(times, delay, tables)):
+        if t is None:
+            assert d is not None
+            steps.v[k] = np.log(max(v * d.v * tilt, 1e-300)) - np.log(n)
+        else:
+            size = min(t.v.size, population)
+            steps.v[k, :size] = np.log(max(v * tilt, 1e-300)) - np.log(t.v[:size])
+            steps.v[k, size:] = steps.v[k, size - 1] if size == t.v.size else 0.0
+
+    def back() -> None:
+        if not steps.g.any():
+            return
+        total = steps.g.sum(axis=1)
+        visits.g += total[first:] / visits.v
+        for k, (d, t) in enumerate(zip(delay, tables)):
+            if t is None:
+                assert d is not None
+                if d.v > 0.0:
+                    d.g += total[k] / d.v
+                continue
+            size = min(t.v.size, population)
+            t.g[:size] -= steps.g[k, :size] / t.v[:size]
+            t.g[size - 1] -= steps.g[k, size:].sum() / t.v[size - 1]
+
+    inputs.tape.step(back)
+    return ClosedValue(inputs.tape, steps, tilt), first
+
+
+def _numbers(
+    inputs: Inputs, i: int, component: list[int], stations: list[StationValue], closed: ClosedValue, first: int,
+    varied: Mapping[int, tuple[Value, Value]],
+) -> tuple[list[int], Value, dict[int, Value]]:  # fmt: skip
+    """Return the mean numbers by component, (c, population + 1), and the mean queues where they are corrected."""
+    tape = inputs.tape
+    population = closed.norm.v.size - 1
+    count = np.arange(population + 1)
+    blocks, place, who = [count[None, :].astype(float)], [0], [i]
+    backs: list[tuple[int, int, Callable[[Array], None]]] = []
+    filled = 1
+    for p, s in enumerate(stations):
+        values, names, back = s.behind(population)
+        if back is not None:
+            backs.append((filled, filled + len(names), back))
+        blocks.append(values)
+        place += [first + p] * len(names)
+        who += names
+        filled += len(names)
+    asked = [p for p, s in enumerate(stations) if s.rates is not None and s.component in varied]
+    for row, p in enumerate(asked, filled):
+        values, back = stations[p].waiting(population)
+        if back is not None:
+            backs.append((row, row + 1, back))
+        blocks.append(values)
+        place.append(first + p)
+    values_of = tape.value(np.concatenate(blocks))
+
+    def back_values() -> None:
+        for low, high, back in backs:
+            back(values_of.g[low:high])
+
+    tape.step(back_values)
+    means = closed.means(np.array(place, np.int64), values_of)
+    owner = list(dict.fromkeys(who))
+    at = {k: row for row, k in enumerate(owner)}
+    index = np.array([at[k] for k in who], np.int64)
+    number = tape.value(np.zeros((len(owner), population + 1)))
+    np.add.at(number.v, index, means.v[:filled])
+    queues = {p: tape.value(means.v[row].copy()) for row, p in enumerate(asked, filled)}
+
+    def back_number() -> None:
+        means.g[:filled] += number.g[index]
+        for row, p in enumerate(asked, filled):
+            means.g[row] += queues[p].g
+
+    tape.step(back_number)
+    return owner, number, queues
+
+
+def _crowd(
+    tape: Tape, servers: Index, pool: int, component: list[int], visits: Value, plain: list[Value | None],
+    background: Mapping[int, Value], varied: Mapping[int, tuple[Value, Value]], owner: list[int], number: Value,
+    queues: Mapping[int, Value], passed: Value,
+) -> Value:  # fmt: skip
+    """Shorten or lengthen the queues in place; return how many requests make up the pool then."""
+    population = passed.v.size - 1
+    crowded = tape.value(np.arange(population + 1.0))
+    nothing = Value(0.0)
+    kept = []
+    for p, queue in queues.items():
+        k = component[p]
+        top = plain[p]
+        assert top is not None
+        beside = background.get(p, nothing)
+        load = (passed.v * visits.v[p] + beside.v) / top.v[-1]
+        again, scv = varied[k]
+        factor = queue_factor_of(0.0 if isinstance(again, LateValue) else again.v, scv.v, load, int(servers[k]))
+        shorter = (1.0 - factor[0]) * queue.v
+        row = owner.index(k)
+        crowded.v -= shorter
+        number.v[row] -= shorter
+        kept.append((p, row, queue, top, beside, load, again, scv, factor))
+
+    def back() -> None:
+        for p, row, queue, top, beside, load, again, scv, factor in kept:
+            on = -crowded.g - number.g[row]
+            queue.g += (1.0 - factor[0]) * on
+            on_factor = -queue.v * on
+            if isinstance(again, LateValue):  # the factor is 1, but not its slope by the variability
+                if on_factor.any():
+                    scv.g += float(on_factor @ factor[2]) / (again.late() + 1.0)
+                continue
+            again.g += float(on_factor @ factor[1])
+            scv.g += float(on_factor @ factor[2])
+            on_load = on_factor * factor[3] / top.v[-1]
+            passed.g += on_load * visits.v[p]
+            visits.g[p] += float(on_load @ passed.v)
+            beside.g += float(on_load.sum())
+            top.g[-1] -= float(on_load @ load)
+
+    tape.step(back)
+    top_at = running_top(crowded.v)
+    most = crowded.v[top_at]
+    room = tape.value(float(np.interp(pool, most, np.arange(population + 1.0))))
+    low = int(np.searchsorted(most, pool)) - 1
+    if 0 <= low < population:
+        a, b = int(top_at[low]), int(top_at[low + 1])
+        gap = float(most[low + 1] - most[low])
+        x = (pool - float(most[low])) / gap
+
+        def back_room() -> None:
+            crowded.g[a] -= room.g * (1.0 - x) / gap
+            crowded.g[b] -= room.g * x / gap
+
+        tape.step(back_room)
+    return room
+
+
+def _cut(tape: Tape, room: Value, passed: Value, number: Value) -> tuple[Value, Value]:
+    """Return rates and numbers with 1 .. room requests inside, the last ones between two entries.
+
+    At a whole number the slopes on either side differ; their mean is taken, and the last entry is there twice.
+    """
+    whole = max(int(np.ceil(room.v)) - 1, 0)
+    part = room.v - whole  # in (0, 1]
+    twice = part == 1.0 and passed.v.size > whole + 2
+
+    def cut(table: Array) -> Array:
+        last = table[..., whole] + part * (table[..., whole + 1] - table[..., whole])
+        return np.concatenate([table[..., : whole + 1], *[last[..., None]] * (1 + twice)], axis=-1)
+
+    rates, tables = tape.value(cut(passed.v)[1:]), tape.value(cut(number.v))
+
+    def back() -> None:
+        g = np.concatenate([[0.0], rates.g])
+        for by, to in ((g, passed), (tables.g, number)):
+            to.g[..., : whole + 1] += by[..., : whole + 1]
+            last = by[..., whole + 1]
+            slope = to.v[..., whole + 1] - to.v[..., whole]
+            if twice:
+                more = by[..., whole + 2]
+                last = last + more
+                room.g += 0.5 * float(np.sum(more * (to.v[..., whole + 2] - to.v[..., whole + 1])))
+                slope = 0.5 * slope
+            to.g[..., whole] += (1.0 - part) * last
+            to.g[..., whole + 1] += part * last
+            room.g += float(np.sum(last * slope))
+
+    tape.step(back)
+    return rates, tables
+
+
+def _side_by_side(tape: Tape, rates: Value, tables: Value, room: Value, replicas: int) -> tuple[Value, Value, Value]:
+    """Put the pools of identical replicas side by side: ``n`` requests are spread evenly."""
+    size = rates.v.size
+    at = np.arange(size * replicas + 1) / replicas
+    low = np.minimum(at.astype(np.int64), size - 1)
+    spread = np.zeros((at.size, size + 1))
+    rows = np.arange(at.size)
+    spread[rows, low] = replicas * (1.0 - (at - low))
+    spread[rows, low + 1] += replicas * (at - low)
+    total = tape.value((spread @ np.concatenate([[0.0], rates.v]))[1:])
+    number = tape.value(tables.v @ spread.T)
+    whole = tape.linear([(float(replicas), room)])
+
+    def back() -> None:
+        rates.g += (spread[1:].T @ total.g)[1:]
+        tables.g += number.g @ spread
+
+    tape.step(back)
+    return total, number, whole
