@@ -148,6 +148,17 @@ def test_the_waits_are_those_of_the_equilibrium(seed):
     assert alone.tolist() == [_exclusive(network, i, pools.flow, pools.arriving) for i in state.tight]
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_the_waits_are_those_of_the_pools_to_rounding(seed):
+    state, pools = felt(seed)
+    found = pool_waits(state.network, pools.flow, state.service, state.hold, state.hold_scv, state.open_wait,
+                       state.tight, set(state.binding), {})  # fmt: skip
+    assert np.array_equal(np.isnan(pools.wait), np.isnan(found.wait))
+    touched = pools.rows
+    gap = np.abs(pools.wait - found.wait)[touched]
+    assert (gap <= 1e-11 * (found.wait + state.service)[touched]).all()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_one_sweep_back_has_the_derivatives_of_the_waits_by_every_local_parameter(seed):
     state, pools = felt(seed)
