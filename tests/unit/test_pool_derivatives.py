@@ -1,4 +1,4 @@
-"""Closed networks and what pools prescribe, swept back, against differences and against the product form."""
+"""What pools prescribe, swept back, against differences and against the static pools."""
 
 from __future__ import annotations
 
@@ -8,103 +8,12 @@ import numpy as np
 import pytest
 from reference.differentiable_networks import pooled_network
 
-from fea_arch.kernels.closed_networks import (
-    convolve_stations,
-    mix_background,
-    mix_table,
-    pull_stations,
-    replace_stations,
-)
 from fea_arch.kernels.pool_paths import find_exclusive, pull_flow, push_flow
 from fea_arch.solvers.network import build_network
 from fea_arch.solvers.pool_linearisation import PoolLinearisation
 from fea_arch.solvers.pool_servers import add_servers
 from fea_arch.solvers.pools import _exclusive, pool_waits
-from fea_arch.solvers.shared_stations import with_background
 from fea_arch.solvers.statics import solve_network
-
-
-def stations(seed, k=4, population=5):
-    rng = np.random.default_rng(seed)
-    return rng.uniform(0.1, 1.0, (k, population + 1)), rng.normal(size=(k, population + 1)), rng
-
-
-def moments(shape, gain):
-    """Sum over all states: norm, sum of gains and throughput by population, from the definition."""
-    k, size = shape.shape
-    norm, total = np.zeros(size), np.zeros(size)
-    for state in np.ndindex(*(size,) * k):
-        n = sum(state)
-        if n < size:
-            mass = np.prod([shape[j, m] for j, m in enumerate(state)])
-            norm[n] += mass
-            total[n] += mass * sum(gain[j, m] for j, m in enumerate(state))
-    return norm, total
-
-
-def test_the_convolution_is_the_sum_over_all_states_and_its_transpose_the_derivative():
-    shape, gain, rng = stations(0)
-    product, first = np.empty((5, 6)), np.empty((5, 6))
-    convolve_stations(shape, gain, product, first)
-    norm, total = moments(shape, gain)
-    assert first[-1] / product[-1] == pytest.approx(total / norm, rel=1e-12)
-    assert product[-1, :-1] / product[-1, 1:] == pytest.approx(norm[:-1] / norm[1:], rel=1e-12)
-    weight = rng.uniform(size=6)
-    mean = total / norm
-    got = np.empty_like(shape)
-    scale = product[-1]
-    pull_stations(shape, gain, product, first, -weight * mean / scale, weight / scale, got)
-    for j, m in [(0, 0), (1, 3), (2, 5), (3, 1)]:
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = shape.copy()
-            moved[j, m] *= np.exp(sign * 1e-5)
-            other = moments(moved, gain)
-            ends.append(weight @ (other[1] / other[0]))
-        assert got[j, m] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-7, abs=1e-9)
-
-
-def test_a_station_is_exchanged_as_if_all_were_convolved_again():
-    shape, gain, rng = stations(1)
-    other, other_gain = rng.uniform(0.1, 1.0, shape.shape), rng.normal(size=shape.shape)
-    product, first = np.empty((5, 6)), np.empty((5, 6))
-    convolve_stations(shape, gain, product, first)
-    weight, by_rates, out = rng.uniform(size=6), rng.normal(size=5), np.empty(4)
-    replace_stations(shape, gain, product, first, other, other_gain, weight, by_rates, 0.7, out)
-
-    def value(f, g):
-        norm, total = moments(f, g)
-        return weight @ (total / norm) + by_rates @ (0.7 * norm[:-1] / norm[1:])
-
-    for j in range(4):
-        f, g = shape.copy(), gain.copy()
-        f[j], g[j] = other[j], other_gain[j]
-        assert out[j] == pytest.approx(value(f, g) - value(shape, gain), rel=1e-10)
-
-
-@pytest.mark.parametrize(("servers", "load"), [(1, 0.3), (3, 0.9), (40, 0.95), (900, 0.9)])
-def test_rates_beside_background_are_those_of_the_product_form_and_their_slopes_its_differences(servers, load):
-    service, population = 0.02, 6
-    table = np.arange(1, servers + 1) / service
-    b = load * table[-1]
-    rates, slope = np.empty((1, population)), np.empty((1, population))
-    one = (np.array([servers]), np.array([service]), np.array([b]), np.array([-1]), np.ones(1))
-    mix_background(*one, population, rates, slope)
-    assert rates[0] == pytest.approx(with_background(table, b, population)[0], rel=1e-9)
-    step = 1e-4 * b
-    ends = [np.log(with_background(table, b + s * step, population)[0]) for s in (1, -1, 2, -2)]
-    assert slope[0] == pytest.approx((8 * (ends[0] - ends[1]) - (ends[2] - ends[3])) / (12 * step), rel=1e-5)
-    if servers > 40:
-        return
-    by = np.empty((population, servers))
-    mix_table(table, b, population, by)
-    for at in {0, servers // 2, servers - 1}:
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = table.copy()
-            moved[at] *= np.exp(sign * 1e-4)
-            ends.append(np.log(with_background(moved, b, population)[0]))
-        assert by[:, at] == pytest.approx((ends[0] - ends[1]) / 2e-4, rel=1e-5, abs=1e-9)
 
 
 def test_flows_along_calls_are_swept_back_exactly():
