@@ -1,8 +1,9 @@
-"""Write the table of benchmarks from one run: python benchmarks/table.py RUN.json.
+"""Write the table of benchmarks from one run: python benchmarks/table.py RUN.json [--merge].
 
 RUN.json comes from ``pytest benchmarks --benchmark-json=RUN.json``. Its times, ratios, counters, machine and versions
 are kept in ``benchmarks/recorded.json``; ``benchmarks/README.md`` is written from that. Without an argument the README
-is written anew from what is recorded.
+is written anew from what is recorded. With ``--merge`` only the files of benchmarks that RUN.json ran are recorded
+anew; those of an earlier day keep their date.
 """
 
 from __future__ import annotations
@@ -70,6 +71,14 @@ def trimmed(run: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in which the files of ``new`` take the place of those of ``old``, which keep their date."""
+    files = {entry["file"] for entry in new["benchmarks"]}
+    kept = [{"date": old["datetime"], **entry} for entry in old["benchmarks"] if entry["file"] not in files]
+    both = sorted([*kept, *new["benchmarks"]], key=lambda e: (e["file"], e["name"]))
+    return {**new, "benchmarks": both}
+
+
 def time_text(seconds: float) -> str:
     for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
         if seconds >= size:
@@ -109,14 +118,16 @@ def table(record: dict[str, Any]) -> str:
         "",
     ]
     for file in dict.fromkeys(entry["file"] for entry in record["benchmarks"]):
-        lines += [f"### {heading(file)}", "", "| benchmark | best time | measured beside it | counters |",
+        rows = [entry for entry in record["benchmarks"] if entry["file"] == file]
+        date = rows[0].get("date", record["datetime"])
+        day = "" if date == record["datetime"] else f" ({date})"
+        lines += [f"### {heading(file)}{day}", "", "| benchmark | best time | measured beside it | counters |",
                   "|---|---:|---|---|"]
-        for entry in record["benchmarks"]:
-            if entry["file"] == file:
-                counters = {k: v for k, v in entry["counters"].items() if k != "specialisations"}
-                name = entry["name"].removeprefix("test_").replace("|", "\\|")
-                cells = (f"`{name}`", time_text(entry["seconds"]), _words(entry["extra"]), _words(counters))
-                lines.append("| " + " | ".join(cells) + " |")
+        for entry in rows:
+            counters = {k: v for k, v in entry["counters"].items() if k != "specialisations"}
+            name = entry["name"].removeprefix("test_").replace("|", "\\|")
+            cells = (f"`{name}`", time_text(entry["seconds"]), _words(entry["extra"]), _words(counters))
+            lines.append("| " + " | ".join(cells) + " |")
         lines.append("")
     slower = [
         f"- `{entry['name'].removeprefix('test_')}`: {key.replace('_', ' ')} {value:.2g}"
@@ -132,8 +143,10 @@ def table(record: dict[str, Any]) -> str:
 def main() -> int:
     """Record a run if one is named, and write the README."""
     if len(sys.argv) > 1:
-        run = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-        RECORDED.write_text(json.dumps(trimmed(run), indent=1) + "\n", encoding="utf-8")
+        record = trimmed(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+        if "--merge" in sys.argv[2:]:
+            record = merged(json.loads(RECORDED.read_text(encoding="utf-8")), record)
+        RECORDED.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     record = json.loads(RECORDED.read_text(encoding="utf-8"))
     README.write_text(table(record), encoding="utf-8")
     return 0
