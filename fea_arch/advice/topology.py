@@ -84,8 +84,7 @@ def _effects(network: Network, load_factor: float, collapse: bool) -> tuple[dict
     time = network.latency + state.response[network.target]
     limit = np.where(np.isnan(network.timeout), np.inf, network.timeout)  # a caller waits no longer
     time = np.minimum(time, limit)
-    # a prediction may rest on pools that are linearised nearly as they were solved, it is solved again anyway
-    linear = adjoint.exact or hasattr(adjoint.pools, "rows")
+    linear = adjoint.exact
     if linear:
         weight = network.external / network.external.sum()
         gradient = build_gradient(adjoint, *adjoint.solve(adjoint.seed(weight)))

@@ -96,7 +96,13 @@ class Closed:
     def rest(self, k: int, population: int) -> Array:
         """Return the completion rates of all but station ``k`` with 1 .. population requests there [1/s]."""
         g = self._rest[k][0]
-        return np.asarray(g[:population] / g[1 : population + 1] * self.tilt)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rates = np.asarray(g[:population] / g[1 : population + 1] * self.tilt)
+        known = np.isfinite(rates) & (rates > 0.0)
+        if not known.all():  # beyond what a double holds the last rate stays
+            last = np.maximum.accumulate(np.where(known, np.arange(population), 0))
+            rates = rates[last]
+        return rates
 
     def expected(self, k: int, values: Array) -> Array:
         """Return the mean of ``values[number at station k]`` for every population 0 .. population."""

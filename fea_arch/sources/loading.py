@@ -261,8 +261,11 @@ def parse_yaml(content: str, path: str | Path) -> list[Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = "" if mark is None else f" at column {mark.column + 1}"
+        problem = str(error.problem or error.context)
+        if "nesting" in problem:  # PyYAML has a limit of its own since 6.0.4
+            problem = f"nested too deeply ({problem})"
         raise ModelError(
-            f"is not valid YAML: {error.problem or error.context}{at}",
+            f"is not valid YAML: {problem}{at}",
             path=str(path),
             line=None if mark is None else mark.line + 1,
             fix="plain YAML without tags",
