@@ -58,7 +58,9 @@ def seconds(call, count):
 
 
 @pytest.mark.benchmark(timer=time.process_time)
-@pytest.mark.parametrize("graph", ["teams", "layers", pytest.param("dense layers", marks=pytest.mark.full)])
+@pytest.mark.parametrize("graph", [
+    "teams", pytest.param("layers", marks=pytest.mark.full), pytest.param("dense layers", marks=pytest.mark.full),
+])  # fmt: skip
 def test_every_outage_of_5000_components(benchmark, graph):
     arch = {
         "teams": lambda: services(5000, 50, 200),
