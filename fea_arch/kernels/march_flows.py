@@ -24,7 +24,7 @@ from fea_arch.kernels.waiting_lines import fill_line
 __all__ = ["push_back", "stretch_hosts", "sweep_flows"]
 
 
-@subroutine
+@subroutine(inline=True)
 def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt: float, middle: float) -> None:
     """Sweep the calls from callers to callees: arrivals, admission, lines and flows of a step of length ``dt``."""
     n = ext.size
@@ -157,7 +157,7 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
         flow[i] = y
 
 
-@subroutine
+@subroutine(inline=True)
 def push_back(net: Any, stations: Any, dt: float) -> None:
     """Let full pools cap the flow of their callers, and name the component that holds them."""
     order, in_ptr, in_edge, source, node, edge, law = net
@@ -184,7 +184,7 @@ def push_back(net: Any, stations: Any, dt: float) -> None:
         queue[j] = min(queue[j], room)
 
 
-@subroutine
+@subroutine(inline=True)
 def stretch_hosts(host: Any, cpus: Any, node: Any, flow: Any, stretch: Any) -> None:
     """Bring the stretch of each host nearer to that of processor sharing at the present demand."""
     n = flow.size

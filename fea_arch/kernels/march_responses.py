@@ -29,7 +29,7 @@ from fea_arch.kernels.waiting_lines import hits_room, waiting_line
 __all__ = ["sweep_responses"]
 
 
-@subroutine
+@subroutine(inline=True)
 def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: float, trip: int) -> None:
     """Sweep the calls from callees to callers for the moments of the response times and what follows from them."""
     order, ptr, target, node, edge, sync, retries, cancel, stage, required, group, law, host = net
