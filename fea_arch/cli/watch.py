@@ -70,7 +70,7 @@ def command(
         watch = Watch(
             arch, targets, kept, interval_s=interval, log=log, assess=None if no_score else assess,
             memory_limit_bytes=parse_bytes(memory_limit), tools_every=tools_every, required_mcp=required_mcp,
-            on_snapshot=publish,
+            on_probed=None if exporter is None else exporter.probed, on_snapshot=publish,
         )  # fmt: skip
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         for number in before:

@@ -77,6 +77,9 @@ class Watch:
         Budget of all servers together [bytes].
     tools_every : int
         Tools are started only in every n-th round.
+    on_probed : callable, optional
+        Takes the health, by the score of the round before, and the measurements as soon as a round has probed: what
+        is down is known before the analyses are done, which may take longer than the next round needs to restart it.
     on_snapshot : callable, optional
         Called after every round.
     """
@@ -98,6 +101,7 @@ class Watch:
         timeout_s: float = 5.0,
         required_mcp: int | None = None,
         required_share: float | None = None,
+        on_probed: Callable[[Health, Mapping[str, Measurement]], None] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
@@ -111,7 +115,8 @@ class Watch:
         self.memory_limit_bytes, self.tools_every, self.samples = memory_limit_bytes, tools_every, samples
         self.workers, self.start_timeout_s, self.timeout_s = workers, start_timeout_s, timeout_s
         self.required = {"required_mcp": required_mcp, "required_share": required_share}
-        self.on_snapshot, self._clock, self._monotonic = on_snapshot, clock, monotonic
+        self.on_probed, self.on_snapshot = on_probed, on_snapshot
+        self._clock, self._monotonic = clock, monotonic
         self.kept = {
             t.component: KeptServer(t, start_timeout_s=start_timeout_s, timeout_s=timeout_s)
             for t in self.targets
@@ -171,6 +176,9 @@ class Watch:
         found = self._probe_all()
         self._last.update(found)
         measured = self.arch.measured(self._last)
+        if self.on_probed is not None:
+            before = self._previous.score if self._previous else None
+            self.on_probed(health(measured, self._last, before, **self.required), dict(self._last))  # type: ignore[arg-type]
         assessment, assessed = Assessment(), False
         if self.assess is not None:
             try:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fea_arch.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
     from fea_arch.architecture import Measurement
+    from fea_arch.architecture.health import Health
     from fea_arch.probes.watch import Snapshot
 
 __all__ = ["Exporter"]
@@ -57,6 +59,12 @@ class Exporter:
         """Publish a snapshot."""
         with self._lock:
             self._snapshot = snapshot
+
+    def probed(self, state: Health, measurements: Mapping[str, Measurement]) -> None:
+        """Publish what a round found before it is analysed; before the first snapshot nothing is published."""
+        with self._lock:
+            if self._snapshot is not None:
+                self._snapshot = replace(self._snapshot, health=state, measurements=measurements)
 
     def close(self) -> None:
         """Stop serving."""

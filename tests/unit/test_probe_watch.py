@@ -334,6 +334,48 @@ def test_growing_memory_raises_one_event(tmp_path):
     history.close()
 
 
+def test_an_outage_is_in_the_metrics_before_it_is_analysed(tmp_path):
+    pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
+    from fea_arch.report.prometheus import Exporter
+
+    up, seen = [True], []
+    arch = Architecture(name="t", components=[Component("toy", kind="mcp")])
+    history, exporter = History(tmp_path / "h.sqlite"), Exporter(port=0)
+
+    class Server:
+        def check(self, _):
+            return Measurement("toy", "mcp", latency_s=(0.01,) if up[0] else (), ok=up[0])
+
+        def stop(self):
+            pass
+
+    def metrics() -> dict[str, float]:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{exporter.port}/metrics", timeout=5).read().decode()
+        return {a: float(b) for a, b in (line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")}
+
+    def assess(_):
+        seen.append(metrics())
+        return Assessment(90.0 if up[0] else 20.0)
+
+    watch = Watch(
+        arch, [Target("toy", "mcp", command=("toy",))], history, assess=assess,
+        on_probed=exporter.probed, on_snapshot=exporter.update,
+    )  # fmt: skip
+    watch.kept = {"toy": Server()}
+    answers, score = 'fea_arch_component_up{component="toy",kind="mcp"}', "fea_arch_score"
+    try:
+        watch.once()
+        up[0] = False
+        watch.once()
+        after = metrics()
+    finally:
+        history.close()
+        exporter.close()
+    assert not any(name.startswith("fea_arch") for name in seen[0])  # nothing is known yet
+    assert (seen[1][answers], seen[1]["fea_arch_mcp_servers_running"], seen[1][score]) == (0.0, 0.0, 90.0)
+    assert (after[answers], after[score]) == (0.0, 20.0)
+
+
 def test_metrics_are_served_on_loopback_and_hold_no_secret(server, tmp_path):
     pytest.importorskip("prometheus_client", reason="prometheus-client is not installed")
     pytest.importorskip("mcp", reason="mcp is not installed")
