@@ -49,6 +49,9 @@ from fea_arch.kernels.march_tables import (
 
 __all__ = ["march"]
 
+#: Relative change in a step below which a march under a constant load has come to rest.
+_STILL = 1e-5
+
 
 @subroutine
 def _factor(knot: Any, value: Any, t: float) -> Any:
@@ -147,14 +150,25 @@ def march(
     )  # fmt: skip
     response_links = (attempts, fail, spent, reach, linger, open_until)
     response_work = (gone, sized, stretch)
-    first = True
+    first, still, middle, factor = True, False, times[0], 0.0
     for step in range(1, times.size):
         t0, t1 = times[step - 1], times[step]
         dt = t1 - t0
         if dt <= 0.0:
             continue
+        middle_before, factor_before = middle, factor
         middle = 0.5 * (t0 + t1)
         factor = _factor(knot, value, middle)
+        if still and factor == factor_before and not (int(kick[1]) == step and kick[0] >= 0.0):
+            for o in range(out_who.size):
+                was = out_time[o, 0] <= middle_before < out_time[o, 1]
+                if was != (out_time[o, 0] <= middle < out_time[o, 1]):
+                    still = False
+            if still:  # nothing moved in the last step, and nothing pushes it now
+                states[step] = states[step - 1]
+                fails[step] = fails[step - 1]
+                series[step, 2] = series[step - 1, 2]
+                continue
         for i in range(n):
             slow[i] = 1.0
             servers[i] = node[i, N_SERVERS]
@@ -194,11 +208,19 @@ def march(
                 settled[i] = now_at
             if moved < 1e-5 and trip > 0:
                 break
+        still = moved < _STILL
+        for i in range(n):
+            still = still and abs(queue[i] - old[i]) <= _STILL * (queue[i] + flow[i] * full[i])
+            still = still and down_until[i] <= t0
+        for e in range(m):
+            still = still and open_until[e] <= t0
         # -- after the step: kills, breakers, tokens -----------------------------------------------------------------
         for i in range(n):
             if node[i, N_LIMIT] < np.inf:
+                before = tokens[i]
                 tokens[i] += (node[i, N_LIMIT] - min(arrive[i], node[i, N_LIMIT] + tokens[i] / dt)) * dt
                 tokens[i] = min(max(tokens[i], 0.0), max(node[i, N_LIMIT], 1.0))
+                still = still and abs(tokens[i] - before) <= _STILL * before
             if node[i, N_ROOM] < np.inf and flow[i] > 0.0:
                 inside = queue[i] + flow[i] * max(response[i] - wait[i], 0.0)
                 if inside >= node[i, N_ROOM] * node[i, N_REPLICAS]:
@@ -206,10 +228,12 @@ def march(
                     rho[i] = 0.0
                     success[i] = 0.0
                     down_until[i] = t1 + node[i, N_WARM_UP]
+                    still = False
         for e in range(m):
             closed = edge[e, E_BREAK_SHARE] < np.inf and open_until[e] <= middle
             if closed and fail[e] >= edge[e, E_BREAK_SHARE] and flow[source[e]] > 0.0:
                 open_until[e] = t1 + edge[e, E_BREAK_OPEN_S]
+                still = False
         # -- what the books and the rates of tipping need ------------------------------------------------------------
         for i in range(n):
             series[step, 2] += queue[i]

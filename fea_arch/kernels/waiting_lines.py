@@ -55,8 +55,8 @@ def fill_line(
     low, f_low = 0.0, -goal
     high = min(1.0 - 1e-10, goal / work)
     if low < rho < high:  # in a steady state the last answer is the answer
-        f = size * waiting_line(others * rho, expo, most, spread, free) + work * rho - goal
-        if abs(f) <= 1e-6 * goal:
+        line = size * waiting_line(others * rho, expo, most, spread, free)
+        if abs(line + work * rho - goal) <= 1e-6 * line + 1e-10 * goal:
             return rho
     f_high = size * waiting_line(others * high, expo, most, spread, free) + work * high - goal
     if f_high <= 0.0:
@@ -74,8 +74,10 @@ def fill_line(
         x = (low * f_high - high * f_low) / (f_high - f_low)
         if not low < x < high:
             x = 0.5 * (low + high)
-        f = size * waiting_line(others * x, expo, most, spread, free) + work * x - goal
-        if abs(f) <= 1e-7 * goal or high - low <= 1e-9 * (1.0 - low):
+        line = size * waiting_line(others * x, expo, most, spread, free)
+        f = line + work * x - goal
+        # to a part of what waits, not of what passes in a long step: else lines of nearly nothing never come to rest
+        if abs(f) <= 1e-7 * line + 1e-11 * goal or high - low <= 1e-12 * (1.0 - low):
             return x
         if f > 0.0:
             high, f_high = x, f

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fea_arch.scoring.parts import parts_of
 from fea_arch.scoring.situations import Case, cases, leaked
 from fea_arch.scoring.uncertainty import interval
 from fea_arch.solvers.quasi_static import March, Tables, build_march, walk
+from fea_arch.solvers.side_by_side import side_by_side
 
 __all__ = ["DEFAULT_OBJECTIVE_S", "score"]
 
@@ -109,10 +111,10 @@ def score(
         tables, todo = build_march(part), cases(part, book)
         entries = [part.index[load.entry] for load in part.loads]
         where = [opened.index[name] for name in part.names]
-        leak: dict[float, Tables] = {}
+        leak = {share: build_march(leaked(part, share)) for share in {c.memory_share for c in todo} - {0.0}}
+        predict = partial(_predict, part, tables, leak, objective)
         shares = []
-        for case in todo:
-            found = _predict(part, tables, leak, case, objective)
+        for case, found in zip(todo, side_by_side(predict, todo)):
             runs += 1
             shares.append(found.share)
             row = rows.setdefault(case.label, _row(case, len(opened)))
@@ -194,14 +196,14 @@ def _sub(losses: Array, weights: Array, groups: Sequence[str], group: str) -> fl
     return min(max(100.0 - math.fsum(losses[:, chosen].ravel().tolist()) / total, 0.0), 100.0)
 
 
-def _predict(part: Architecture, tables: Tables, leak: dict[float, Tables], case: Case, objective: float) -> March:
+def _predict(
+    part: Architecture, tables: Tables, leak: Mapping[float, Tables], objective: float, case: Case
+) -> March:
     dead = None
     if case.down is not None:
         dead = np.zeros(len(part), bool)
         dead[part.index[case.down]] = True
     if case.memory_share:
-        if case.memory_share not in leak:
-            leak[case.memory_share] = build_march(leaked(part, case.memory_share))
         tables = leak[case.memory_share]
     events: list[Any] = []
     if case.lost_share:

@@ -13,6 +13,7 @@ from fea_arch.architecture import Architecture
 from fea_arch.kernels import march_tables as k
 from fea_arch.scoring.situations import Case
 from fea_arch.solvers.quasi_static import Tables, walk
+from fea_arch.solvers.side_by_side import side_by_side
 
 __all__ = ["SPREADS", "interval", "relative_errors"]
 
@@ -65,8 +66,8 @@ def interval(
     if weight <= 0.0:
         return np.zeros(2)
     base = math.fsum(todo[i].weight * shares[i] for i in direct) / weight
-    found = np.empty(samples)
-    for s in range(samples):
+
+    def one(s: int) -> float:
         node = tables.node.copy()
         node[:, k.N_SERVICE] *= factors[s]
         node[:, k.N_CPU] *= factors[s]
@@ -79,7 +80,9 @@ def interval(
                 changed, objective_s=objective_s, duration_s=case.window_s, load=case.load, events=events, iterations=3
             )
             total += case.weight * march.share
-        found[s] = total / weight
+        return total / weight
+
+    found = np.array(side_by_side(one, range(samples)))
     shift = 100.0 * (found - base)
     wide = 1.96 * float(np.sqrt(np.mean(shift**2)))
     return np.array([wide, wide])
