@@ -24,7 +24,7 @@ from fea_arch.kernels.march_tables import (
     N_SERVICE,
     N_WARM_UP,
 )
-from fea_arch.kernels.waiting_lines import hits_room, waiting_line
+from fea_arch.kernels.waiting_lines import hits_room, swing, waiting_line
 
 __all__ = ["sweep_responses"]
 
@@ -59,6 +59,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         pool_full = node[i, N_BLOCKING] > 0.0 and bound[i] > 0.0
         slower, dragged, tight, tight_scv = 0.0, 0.0, 0.0, 0.0
         most_apart, apart, apart_share = 0.0, 0.0, 0.0
+        swings = 0.0
         for e in range(ptr[i], ptr[i + 1]):
             if stage[e] != last:
                 before = left
@@ -162,6 +163,11 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
                                 rest = min(max(rest, 0.0), 4.0)
                                 tight_scv = (hold_scv[j] * (1.0 + rest) + rest + 1.0 - visits) / visits
                         slower += sent * late_by
+                        if wait_var[j] > 0.0 and 0.0 < top[j] < np.inf and crowd[j] < 1.0:
+                            swings += swing(
+                                sent, wait_var[j], crowd[j], top[j], shape[j], flow[i], hold[i],
+                                node[i, N_REPLICAS] * servers[i] / max(full[i], 1e-12),
+                            )  # fmt: skip
                 outside += reach[e] * calls * mean
                 outside_var += reach[e] * (calls * total_var + part * (1.0 - part) * mean * mean)
         if grouped:
@@ -195,6 +201,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         rhythm[i] = hold_scv[i]
         if node[i, N_BLOCKING] > 0.0 and tight_scv > hold_scv[i]:
             rhythm[i] += tight**4 * (min(tight_scv, 5.0) - hold_scv[i])
+        rhythm[i] += min(swings / (h * h), 5.0)
         grow[i] = dragged
         goal = hold[i]
         if pool_full:

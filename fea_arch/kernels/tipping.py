@@ -143,8 +143,9 @@ def tipping(
     n, m = order.size, target.size
     tries, spent, fail, now = np.ones(m), np.zeros(m), np.zeros(m), np.ones(m)
     extra, worse, flow, least, most_t = np.zeros(n), np.ones(n), np.zeros(n), np.full(n, np.inf), np.zeros(n)
-    grid, growth = np.zeros(_GRID), np.zeros(_GRID)
-    for position in range(n - 1, -1, -1):  # the shortest and the longest time-out above that is followed by a retry
+    grid, growth, left = np.zeros(_GRID), np.zeros(_GRID), np.ones(n)
+    # the shortest and the longest time-out above that is followed by a retry; how many tries of a call can be in line
+    for position in range(n - 1, -1, -1):
         i = order[position]
         for p in range(in_ptr[i], in_ptr[i + 1]):
             e = in_edge[p]
@@ -156,6 +157,7 @@ def tipping(
             if retries[e] > 0 and edge[e, E_TIMEOUT] < np.inf and not cancel[e]:
                 least[i] = min(least[i], edge[e, E_TIMEOUT])
                 most_t[i] = max(most_t[i], edge[e, E_TIMEOUT])
+                left[i] = max(left[i], retries[e] + 1.0)
     for at in range(step.size):
         s = step[at]
         state = states[s]
@@ -205,7 +207,7 @@ def tipping(
             chance, total, number, g = busy * (1.0 - stay), 0.0, 0.0, 0
             width = max(1.0, math.floor(mu * low / 50.0))  # states that are taken together
             unstable = -1.0
-            room = min(mu * high, state[i, S_MOST])
+            room = min(mu * high, state[i, S_MOST] * left[i])
             while number < room:
                 w = number / mu
                 while g < _GRID - 1 and grid[g] < w:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["fill_line", "hits_room", "waiting_line"]
+__all__ = ["fill_line", "hits_room", "swing", "waiting_line"]
 
 
 @subroutine
@@ -41,6 +41,23 @@ def _cut_line(rho: float, expo: float, most: float, spread: float) -> Any:
     power, busy = tail**most, rho ** (expo - 1.0)
     part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - busy * power)
     return spread * busy * rho / gap * max(part, 0.0)
+
+
+@subroutine
+def swing(
+    sent: float, wait_var: float, crowd: float, top: float, spread: float, flow: float, hold: float, passed: float
+) -> float:
+    """What a callee's line adds to the dispersion of the completions of a full pool, times the hold time squared [s^2].
+
+    All workers meet the same line, and it changes slowly: while it is long the pool completes less. The covariance of
+    the wait fades at the rate ``mu (1 - rho)^2 / (1 + rho)`` of an M/M/1 line (asymptotic variance: W. Whitt,
+    Operations Research 40, 1992), and quicker because a long line holds the workers that feed it. Its integral counts
+    ``2 passed / fade`` times for each completion; once it is in the variance of the hold time.
+    """
+    gap = max(1.0 - crowd, 1e-3)
+    fade = top * gap * gap / ((1.0 + crowd) * max(spread, 0.1))
+    fade += sent * sent * flow / (max(hold, 1e-12) * top)
+    return sent * sent * wait_var * max(2.0 * passed / fade - 1.0, 0.0)
 
 
 @subroutine

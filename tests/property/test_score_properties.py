@@ -145,8 +145,10 @@ def test_scaled_loads_divide_the_collapse_factor(seed, s):
 @settings(max_examples=10, deadline=None)
 def test_a_missing_measurement_is_neither_nothing_nor_everything(seed):
     arch = small(seed)
+    # without kills: one that is just about to happen moves the score more for a small error than for a large one
+    arch = replace(arch, components=[replace(c, memory_limit_bytes=None) for c in arch.components])
     c = arch.components[-1]
-    unknown = arch.replaced(c.name, memory_bytes=None, memory_limit_bytes=None, cold_start_s=None, provenance={
+    unknown = arch.replaced(c.name, memory_bytes=None, cold_start_s=None, provenance={
         "service_time_s": fa.Provenance("assumed")})  # fmt: skip
     known = replace(unknown, components=[
         replace(k, provenance={"service_time_s": fa.Provenance("measured", samples=1000)}) for k in unknown.components
