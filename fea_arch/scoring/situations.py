@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from fea_arch.architecture import Architecture
 from fea_arch.architecture.loads import Burst, Outage, Periodic, Ramp, Recorded
 from fea_arch.scoring.catalogue import Catalogue, Situation
@@ -70,13 +72,14 @@ class Case:
 
 def leaked(arch: Architecture, share: float) -> Architecture:
     """Return a copy in which a share of the free memory of every component with a limit is gone."""
-    changed = []
-    for c in arch.components:
-        if c.memory_limit_bytes is not None:
-            resident = c.memory_bytes or 0.0
-            c = replace(c, memory_bytes=resident + share * max(c.memory_limit_bytes - resident, 0.0))
-        changed.append(c)
-    return replace(arch, components=changed)
+    changed = {}
+    for i in np.flatnonzero(~np.isnan(arch.component_columns.column("memory_limit_bytes"))).tolist():
+        c = arch.components[i]
+        resident, limit = c.memory_bytes or 0.0, c.memory_limit_bytes or 0.0
+        changed[i] = replace(c, memory_bytes=resident + share * max(limit - resident, 0.0))
+    if not changed:
+        return arch
+    return replace(arch, components=[changed.get(i, c) for i, c in enumerate(arch.components)])
 
 
 def high_factor(arch: Architecture) -> float:
@@ -89,6 +92,7 @@ def cases(arch: Architecture, catalogue: Catalogue) -> list[Case]:
     """Return every run of a catalogue for an architecture; the weights sum to 1."""
     out: list[Case] = []
     used = _used(arch)
+    running = {n for n, up in zip(arch.names, arch.component_columns.column("available")) if up}
     for s in catalogue.situations:
         factor = high_factor(arch) if s.factor is None else s.factor
         one = Case(s, s.name, s.weight, s.window_s)
@@ -114,7 +118,7 @@ def cases(arch: Architecture, catalogue: Catalogue) -> list[Case]:
             out.append(replace(one, load=load, memory_share=s.lost_share))
         else:
             names = list(s.components) if s.components is not None else list(arch.names)
-            names = [n for n in names if n in arch and n in used and arch[n].available]
+            names = [n for n in names if n in used and n in running]
             if not names:  # nothing can fail here: it stands as at the design load
                 out.append(one)
             for name in names:

@@ -119,7 +119,8 @@ def build_march(arch: Architecture) -> Tables:
             if breaker is not None:
                 edge[e, k.E_BREAK_SHARE], edge[e, k.E_BREAK_OPEN_S] = breaker.failure_share, breaker.open_s
     law = np.where(network.law == 1, 1, 0).astype(np.int64)
-    return Tables(network, node, edge, law, _cancelled(arch, network))
+    # calls that are withdrawn from the callee when they time out
+    return Tables(network, node, edge, law, arch.graph.cancel[network.edge].astype(np.int64))
 
 
 def _in_order(network: Network) -> Network:
@@ -134,18 +135,6 @@ def _in_order(network: Network) -> Network:
     changed: dict[str, Any] = {name: np.ascontiguousarray(getattr(network, name)[order]) for name in fields}
     changed["in_edge"] = np.argsort(changed["target"], kind="stable").astype(np.int64)
     return replace(network, **changed)
-
-
-def _cancelled(arch: Architecture, network: Network) -> Index:
-    """Return which calls are withdrawn from the callee when they time out, (m,) int64."""
-    labels = {d.label for d in arch.dependencies if d.cancel_on_timeout}
-    labels |= {f"{b.source}->{t}" for b in arch.balancers if b.cancel_on_timeout for t in b.targets}
-    out = np.zeros(network.target.size, np.int64)
-    if labels:
-        names = network.names
-        for e, (i, j) in enumerate(zip(network.source.tolist(), network.target.tolist())):
-            out[e] = f"{names[i]}->{names[j]}" in labels
-    return out
 
 
 def walk(
