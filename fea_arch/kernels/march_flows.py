@@ -19,7 +19,7 @@ from fea_arch.kernels.march_tables import (
     N_ROOM,
     N_SCV_IN,
 )
-from fea_arch.kernels.waiting_lines import fill_line
+from fea_arch.kernels.waiting_lines import begun_and_left, fill_line
 
 __all__ = ["push_back", "stretch_hosts", "sweep_flows"]
 
@@ -31,9 +31,9 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
     order, in_ptr, in_edge, source, node, edge, sync, cancel, stage, law, places = net
     (
         queue, old, arrive, flow, rho, admitted, up, cap, servers, tokens, crowd, tail, bound, top, hold, hold_scv,
-        rhythm, calls_scv, outer, soft, plain, shape, most_in, power, free, full, response, wait,
+        rhythm, calls_scv, outer, soft, plain, shape, most_in, power, free, full, uncut, left_by, left_after, left_over,
     ) = stations  # fmt: skip
-    attempts, reach, linger, open_until = links
+    attempts, reach, made, linger, open_until = links
     for position in range(n - 1, -1, -1):
         i = order[position]
         lam = ext[i] * factor
@@ -48,7 +48,7 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
             e = in_edge[p]
             j = source[e]
             if j != i and open_until[e] <= middle:
-                came = flow[j] * edge[e, E_CALLS] * attempts[e] * reach[e]
+                came = flow[j] * edge[e, E_CALLS] * attempts[e] * reach[e] * made[e]
                 lam += came
                 if came > 0.0:
                     kept = min(edge[e, E_CALLS] * reach[e] / attempts[e], 1.0) if attempts[e] > 0.0 else 0.0
@@ -84,6 +84,8 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
         if outer[i] >= 0:
             most = min(most, node[outer[i], N_REPLICAS] * servers[outer[i]])
         arrive[i] = lam
+        left_by[i] = leaving / lam if lam > 0.0 else 0.0
+        left_after[i] = patience / leaving if leaving > 0.0 else np.inf
         bound[i] = most
         soft[i] = min(most, scarce * lam)
         adm = up[i]
@@ -125,6 +127,8 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
                 inside = min(inside, most)
                 others = min(others, max(1.0 - 1.0 / most, 0.02))
             free[i] /= others
+        if leaving > 0.0 and mu * left_after[i] + r * c < inside:  # nobody waits longer
+            inside, free[i] = mu * left_after[i] + r * c, 1.0 - left_by[i]
         if node[i, N_BLOCKING] > 0.0 and node[i, N_ROOM] * r < inside:
             inside, free[i] = node[i, N_ROOM] * r, 0.0
         x = fill_line(r, spread, expo, inside / r - c, free[i], others, dt * mu, old[i] + dt * lam * adm, rho[i])
@@ -136,9 +140,13 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
         y = min(x * mu, cap[i])
         q = max(old[i] + dt * (lam * adm - y), 0.0)
         if leaving > 0.0:
-            stay = mu * max(patience / leaving - max(response[i] - wait[i], 0.0), 0.0)
+            left_over[i] = 0.0
+            carried = r * c / (max(uncut[i], 1e-12) * lam * adm)
+            if carried < 1.0:
+                left_over[i] = begun_and_left(carried, left_by[i], uncut[i], hold_scv[i])
+            stay = mu * max(left_after[i] - left_over[i], 0.0)
             if q > stay:  # who is withdrawn waits no longer
-                q -= leaving / lam * (q - stay)
+                q -= left_by[i] * (q - stay)
         if places[i] >= 0:
             room = places[i] * r
             u = lam * adm / mu

@@ -36,9 +36,9 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
     (
         queue, wait, wait_var, hold, hold_scv, response, variance, success, arrive, flow, rho, admitted, culprit,
         slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, shape, most_in, power, grow,
-        free, full,
+        free, full, uncut, left_by, left_after, left_over,
     ) = stations  # fmt: skip
-    attempts, fail, spent, reach, linger, open_until = links
+    attempts, fail, spent, reach, made, linger, open_until = links
     gone, sized, stretch = work
     n, n_groups = order.size, gone.size
     for position in range(n):
@@ -60,6 +60,13 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         slower, dragged, tight, tight_scv = 0.0, 0.0, 0.0, 0.0
         most_apart, apart, apart_share = 0.0, 0.0, 0.0
         swings = 0.0
+        service = node[i, N_SERVICE] * slow[i]
+        if host[i] >= 0:
+            service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
+        own_var = node[i, N_SCV] * service * service
+        patience = np.inf  # what is left of it when a request gets a worker
+        if left_by[i] > 0.0:
+            patience = max(left_after[i] - wait[i], left_over[i])
         for e in range(ptr[i], ptr[i + 1]):
             if stage[e] != last:
                 before = left
@@ -67,6 +74,9 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
             reach[e] = 1.0
             if sync[e]:
                 reach[e] = left if stage[e] < 0 else before
+            made[e] = 1.0
+            if patience < np.inf:  # some are withdrawn before they come to this call
+                made[e] -= left_by[i] * cut_gamma(service + outside, own_var + outside_var, patience)[0]
             attempts[e] = 1.0
             fail[e] = 0.0
             spent[e] = 0.0
@@ -190,14 +200,17 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
             outside += s_mean
             outside_var += s_var
             now += 1
-        service = node[i, N_SERVICE] * slow[i]
-        if host[i] >= 0:
-            service += node[i, N_CPU] * (stretch[host[i]] - 1.0)
-        own_var = node[i, N_SCV] * service * service
         h = service + outside if node[i, N_BLOCKING] > 0.0 else service
         h_var = own_var + outside_var if node[i, N_BLOCKING] > 0.0 else own_var
-        hold[i] = 0.5 * (hold[i] + h) if trip > 0 else h
         hold_scv[i] = h_var / (h * h)
+        uncut[i] = 0.5 * (uncut[i] + h) if trip > 0 else h
+        cut, settles = 1.0, np.inf
+        if patience < np.inf:  # a withdrawn request gives its worker back
+            over, m1, m2 = cut_gamma(h, h_var, patience)
+            cut -= left_by[i] * (1.0 - m1 / h)
+            # the wait swings about the one at which as much is begun as arrives (Ornstein and Uhlenbeck)
+            settles = m2 / max(2.0 * servers[i] * over * left_by[i], 1e-300)
+        hold[i] = 0.5 * (hold[i] + h * cut) if trip > 0 else h * cut
         rhythm[i] = hold_scv[i]
         if node[i, N_BLOCKING] > 0.0 and tight_scv > hold_scv[i]:
             rhythm[i] += tight**4 * (min(tight_scv, 5.0) - hold_scv[i])
@@ -205,7 +218,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         grow[i] = dragged
         goal = hold[i]
         if pool_full:
-            goal += slower
+            goal += slower * cut
         full[i] = 0.5 * (full[i] + goal) if trip > 0 else goal
         full[i] = max(full[i], hold[i])
         if node[i, N_BLOCKING] > 0.0 and culprit[i] == i and longest > 0.3 * h:
@@ -221,6 +234,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
             w_var = w * w * (2.0 / pw - 1.0)
             if u > 1.0:  # a backlog that grows: diffusion around its mean (G. F. Newell, 1968)
                 w_var = min(w_var, (node[i, N_SCV_IN] + rhythm[i]) * w * theta * u * u / (u - 1.0))
+            w_var = min(w_var, settles)
         wait[i] = w
         wait_var[i] = w_var
         alive = 1.0

@@ -131,24 +131,27 @@ def march(
     # of the line at a station: spread, the most that can wait, exponent; and how much its callees slow it down [s^2]
     shape, most_in, power, grow, free = np.ones(n), np.zeros(n), np.ones(n), np.zeros(n), np.zeros(n)
     full = node[:, N_SERVICE].copy()  # hold time of a worker while all workers of its pool are busy
+    # calls that are withdrawn: their share, after how long, what is left for the work; hold time without; calls made
+    left_by, left_after, left_over = np.zeros(n), np.full(n, np.inf), np.zeros(n)
+    uncut, made = node[:, N_SERVICE].copy(), np.ones(m)
     for i in range(n):
         if node[i, N_LIMIT] < np.inf:
             tokens[i] = max(node[i, N_LIMIT], 1.0)
     flow_net = (order, in_ptr, in_edge, source, node, edge, sync, cancel, stage, law, places)
     flow_stations = (
         queue, old, arrive, flow, rho, admitted, up, cap, servers, tokens, crowd, tail, bound, top, hold, hold_scv,
-        rhythm, calls_scv, outer, soft, plain, shape, most_in, power, free, full, response, wait,
+        rhythm, calls_scv, outer, soft, plain, shape, most_in, power, free, full, uncut, left_by, left_after, left_over,
     )  # fmt: skip
-    flow_links = (attempts, reach, linger, open_until)
+    flow_links = (attempts, reach, made, linger, open_until)
     push_net = (order, in_ptr, in_edge, source, node, edge, law)
     push_stations = (queue, old, arrive, flow, admitted, cap, servers, bound, top, culprit)
     response_net = (order, ptr, target, node, edge, sync, retries, cancel, stage, required, group, law, host)
     response_stations = (
         queue, wait, wait_var, hold, hold_scv, response, variance, success, arrive, flow, rho, admitted, culprit,
         slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, shape, most_in, power, grow,
-        free, full,
+        free, full, uncut, left_by, left_after, left_over,
     )  # fmt: skip
-    response_links = (attempts, fail, spent, reach, linger, open_until)
+    response_links = (attempts, fail, spent, reach, made, linger, open_until)
     response_work = (gone, sized, stretch)
     first, still, middle, factor = True, False, times[0], 0.0
     for step in range(1, times.size):

@@ -7,7 +7,7 @@ from typing import Any
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["fill_line", "hits_room", "swing", "waiting_line"]
+__all__ = ["begun_and_left", "fill_line", "hits_room", "swing", "waiting_line"]
 
 
 @subroutine
@@ -41,6 +41,21 @@ def _cut_line(rho: float, expo: float, most: float, spread: float) -> Any:
     power, busy = tail**most, rho ** (expo - 1.0)
     part = (1.0 - (most + 1.0) * power + most * power * tail) / (1.0 - busy * power)
     return spread * busy * rho / gap * max(part, 0.0)
+
+
+@subroutine
+def begun_and_left(carried: float, leaving: float, hold: float, scv: float) -> Any:
+    """Time that a caller's patience leaves to a request once it has a worker of an overloaded station [s].
+
+    In order of arrival all wait about as long, and what is withdrawn gives its worker back at once. The wait rises
+    until every request is begun and cut off after ``r``, with ``E[min(H, r)]`` what the workers have for each. Exact
+    for constant and for exponential hold times ``H``, by the power of the scv between and beyond.
+    """
+    part = (carried - 1.0 + leaving) / leaving
+    if part <= 0.0:
+        return 0.0
+    part = min(part, 1.0 - 1e-9)
+    return hold * part * (-math.log1p(-part) / part) ** scv
 
 
 @subroutine
