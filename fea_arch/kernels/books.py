@@ -13,10 +13,12 @@ from fea_arch.kernels.march_tables import (
     E_LATENCY,
     S_ADMITTED,
     S_CULPRIT,
+    S_FAST_VAR,
     S_RESPONSE,
     S_SERVICE,
     S_SLOW_GAP,
     S_SLOW_SHARE,
+    S_SLOW_VAR,
     S_SUCCESS,
     S_VARIANCE,
     S_WAIT,
@@ -75,9 +77,9 @@ def books(
                 mean, variance = state[i, S_RESPONSE], state[i, S_VARIANCE]
                 share, gap = state[i, S_SLOW_SHARE], state[i, S_SLOW_GAP]
                 if gap > 0.0:
-                    fast, slow, inner = slow_and_fast(mean, variance, share, gap)
-                    inside[i] = (1.0 - share) * _within(fast, inner, objective)
-                    inside[i] += share * _within(slow, inner, objective)
+                    fast, slow = slow_and_fast(mean, share, gap)
+                    inside[i] = (1.0 - share) * _within(fast, state[i, S_FAST_VAR], objective)
+                    inside[i] += share * _within(slow, state[i, S_SLOW_VAR], objective)
                 else:
                     inside[i] = _within(mean, variance, objective)
                 right += ext[i] * factor * state[i, S_SUCCESS] * inside[i]

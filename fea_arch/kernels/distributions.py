@@ -11,7 +11,10 @@ from typing import Any
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["cut_gamma", "expected_tries", "gamma_cdf", "gamma_tail", "larger", "longest_moments", "slow_and_fast"]
+__all__ = [
+    "cut_gamma", "cut_groups", "expected_tries", "gamma_cdf", "gamma_tail", "larger", "longest_moments",
+    "slow_and_fast",
+]  # fmt: skip
 
 
 @subroutine
@@ -85,10 +88,18 @@ def cut_gamma(mean: float, variance: float, t: float, accuracy: float = 1e-10) -
 
 
 @subroutine
-def slow_and_fast(mean: float, variance: float, share: float, gap: float) -> Any:
-    """Means of the fast and the slow requests, and the variance inside either."""
-    inner = max(variance - share * (1.0 - share) * gap * gap, 0.02 * variance)
-    return mean - share * gap, mean + (1.0 - share) * gap, inner
+def slow_and_fast(mean: float, share: float, gap: float) -> Any:
+    """Means of the fast and the slow requests, that differ by ``gap``."""
+    return mean - share * gap, mean + (1.0 - share) * gap
+
+
+@subroutine
+def cut_groups(mean: float, fast_var: float, slow_var: float, share: float, gap: float, t: float) -> Any:
+    """As :func:`cut_gamma` for a fast and a slow group of requests with variances of their own."""
+    fast, slow = slow_and_fast(mean, share, gap)
+    over, m1, m2 = cut_gamma(fast, fast_var, t)
+    over_2, first_2, second_2 = cut_gamma(slow, slow_var, t)
+    return over + share * (over_2 - over), m1 + share * (first_2 - m1), m2 + share * (second_2 - m2)
 
 
 @subroutine

@@ -34,6 +34,9 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
         rhythm, calls_scv, outer, soft, plain, shape, most_in, power, free, full, uncut, left_by, left_after, left_over,
     ) = stations  # fmt: skip
     attempts, reach, made, linger, open_until = links
+    ext_sum = 0.0
+    for i in range(n):
+        ext_sum += ext[i] * factor
     for position in range(n - 1, -1, -1):
         i = order[position]
         lam = ext[i] * factor
@@ -84,8 +87,9 @@ def sweep_flows(net: Any, stations: Any, links: Any, ext: Any, factor: float, dt
         if outer[i] >= 0:
             most = min(most, node[outer[i], N_REPLICAS] * servers[outer[i]])
         arrive[i] = lam
-        left_by[i] = leaving / lam if lam > 0.0 else 0.0
-        left_after[i] = patience / leaving if leaving > 0.0 else np.inf
+        if lam > 1e-6 * ext_sum:  # else as it was: what is held back for a moment comes again
+            left_by[i] = leaving / lam
+            left_after[i] = patience / leaving if leaving > 0.0 else np.inf
         bound[i] = most
         soft[i] = min(most, scarce * lam)
         adm = up[i]

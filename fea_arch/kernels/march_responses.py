@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fea_arch.kernels.compile import subroutine
-from fea_arch.kernels.distributions import cut_gamma, expected_tries, larger, slow_and_fast
+from fea_arch.kernels.distributions import cut_gamma, cut_groups, expected_tries, larger, slow_and_fast
 from fea_arch.kernels.march_tables import (
     E_BACKOFF,
     E_BUDGET,
@@ -35,8 +35,8 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
     order, ptr, target, node, edge, sync, retries, cancel, stage, required, group, law, host = net
     (
         queue, wait, wait_var, hold, hold_scv, response, variance, success, arrive, flow, rho, admitted, culprit,
-        slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, shape, most_in, power, grow,
-        free, full, uncut, left_by, left_after, left_over,
+        slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, fast_var, slow_var, shape,
+        most_in, power, grow, free, full, uncut, left_by, left_after, left_over,
     ) = stations  # fmt: skip
     attempts, fail, spent, reach, made, linger, open_until = links
     gone, sized, stretch = work
@@ -58,7 +58,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         more = max(node[i, N_REPLICAS] * servers[i] / max(full[i], 1e-12) - flow[i], 0.0)
         pool_full = node[i, N_BLOCKING] > 0.0 and bound[i] > 0.0
         slower, dragged, tight, tight_scv = 0.0, 0.0, 0.0, 0.0
-        most_apart, apart, apart_share = 0.0, 0.0, 0.0
+        most_apart, apart, apart_share, apart_var = 0.0, 0.0, 0.0, 0.0
         swings = 0.0
         service = node[i, N_SERVICE] * slow[i]
         if host[i] >= 0:
@@ -96,12 +96,7 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
                 if edge[e, E_TIMEOUT] < np.inf:
                     t = edge[e, E_TIMEOUT]
                     if slow_gap[j] > 0.0:
-                        fast_mean, slow_mean, inner = slow_and_fast(mean, var, slow_share[j], slow_gap[j])
-                        over, m1, m2 = cut_gamma(fast_mean, inner, t)
-                        over_2, first_2, second_2 = cut_gamma(slow_mean, inner, t)
-                        over += slow_share[j] * (over_2 - over)
-                        m1 += slow_share[j] * (first_2 - m1)
-                        m2 += slow_share[j] * (second_2 - m2)
+                        over, m1, m2 = cut_groups(mean, fast_var[j], slow_var[j], slow_share[j], slow_gap[j], t)
                     else:
                         over, m1, m2 = cut_gamma(mean, var, t)
                     bad = 1.0 - (1.0 - over) * (1.0 - bad)
@@ -139,19 +134,19 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
                 if reach[e] * calls * wait[j] > longest:
                     longest = reach[e] * calls * wait[j]
                     slowest = culprit[j]
-                share, gap = part, mean
+                share, gap, more_var = reach[e] * part, mean, total_var
                 if whole == 1.0 and part == 0.0:
                     share, gap = 1.0, 0.0
                 if slow_gap[j] > 0.0 and edge[e, E_TIMEOUT] == np.inf and calls <= 1.0:
                     # called and slow against the rest
-                    p2 = calls * slow_share[j]
-                    fast_mean, slow_mean, inner = slow_and_fast(mean, 0.0, slow_share[j], slow_gap[j])
+                    p2 = reach[e] * calls * slow_share[j]
+                    fast_mean, slow_mean = slow_and_fast(mean, slow_share[j], slow_gap[j])
                     gap2 = slow_mean - calls * (1.0 - slow_share[j]) * fast_mean / (1.0 - p2)
                     if p2 * (1.0 - p2) * gap2 * gap2 > share * (1.0 - share) * gap * gap:
-                        share, gap = p2, gap2
+                        share, gap, more_var = p2, gap2, max(slow_var[j] - fast_var[j], 0.0)
                 if share * (1.0 - share) * gap * gap > most_apart:
                     most_apart = share * (1.0 - share) * gap * gap
-                    apart, apart_share = gap, share
+                    apart, apart_share, apart_var = gap, share, more_var
                 if law[j] != 1 and flow[j] > 0.0 and open_until[e] <= middle:
                     sent = calls * attempts[e] * reach[e]
                     if top[j] < np.inf and top[j] > 0.0:
@@ -206,7 +201,11 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         uncut[i] = 0.5 * (uncut[i] + h) if trip > 0 else h
         cut, settles = 1.0, np.inf
         if patience < np.inf:  # a withdrawn request gives its worker back
-            over, m1, m2 = cut_gamma(h, h_var, patience)
+            if node[i, N_BLOCKING] > 0.0 and most_apart > 0.1 * h_var:
+                least = max(h_var - most_apart - apart_share * apart_var, own_var)
+                over, m1, m2 = cut_groups(h, least, least + apart_var, apart_share, apart, patience)
+            else:
+                over, m1, m2 = cut_gamma(h, h_var, patience)
             cut -= left_by[i] * (1.0 - m1 / h)
             # the wait swings about the one at which as much is begun as arrives (Ornstein and Uhlenbeck)
             settles = m2 / max(2.0 * servers[i] * over * left_by[i], 1e-300)
@@ -259,6 +258,9 @@ def sweep_responses(net: Any, stations: Any, links: Any, work: Any, middle: floa
         if most_apart > 0.1 * variance[i]:
             slow_share[i] = apart_share
             slow_gap[i] = apart
+            # what is left beside the difference of the groups and the variance of the call that sets them apart
+            fast_var[i] = max(variance[i] - most_apart - apart_share * apart_var, w_var + own_var)
+            slow_var[i] = fast_var[i] + apart_var
         if admitted[i] <= 0.0:
             response[i] = 0.0
             variance[i] = 0.0

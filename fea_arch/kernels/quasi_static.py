@@ -34,12 +34,14 @@ from fea_arch.kernels.march_tables import (
     S_CAPACITY,
     S_CROWD,
     S_CULPRIT,
+    S_FAST_VAR,
     S_HOLD,
     S_MOST,
     S_RESPONSE,
     S_SERVICE,
     S_SLOW_GAP,
     S_SLOW_SHARE,
+    S_SLOW_VAR,
     S_SPREAD,
     S_SUCCESS,
     S_VARIANCE,
@@ -102,7 +104,7 @@ def march(
         Receives the number waiting [req] of each step in its last column.
     flow_end : (n, 4) float64
         Receives flow [1/s], utilisation [1], wait and response [s] at the end.
-    states : (t, n, 17) float64
+    states : (t, n, 19) float64
         Receives the state after each step in the columns named in this module.
     fails : (t, m) float64
         Receives the chance that a call fails [1].
@@ -128,6 +130,7 @@ def march(
     settled = np.zeros(n)
     turned, outer, soft = np.zeros(n), np.full(n, -1), np.full(n, np.inf)
     slow_share, slow_gap, plain = np.zeros(n), np.zeros(n), np.ones(n)
+    fast_var, slow_var = np.zeros(n), np.zeros(n)
     # of the line at a station: spread, the most that can wait, exponent; and how much its callees slow it down [s^2]
     shape, most_in, power, grow, free = np.ones(n), np.zeros(n), np.ones(n), np.zeros(n), np.zeros(n)
     full = node[:, N_SERVICE].copy()  # hold time of a worker while all workers of its pool are busy
@@ -148,8 +151,8 @@ def march(
     response_net = (order, ptr, target, node, edge, sync, retries, cancel, stage, required, group, law, host)
     response_stations = (
         queue, wait, wait_var, hold, hold_scv, response, variance, success, arrive, flow, rho, admitted, culprit,
-        slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, shape, most_in, power, grow,
-        free, full, uncut, left_by, left_after, left_over,
+        slow, servers, crowd, tail, bound, top, rhythm, turned, slow_share, slow_gap, fast_var, slow_var, shape,
+        most_in, power, grow, free, full, uncut, left_by, left_after, left_over,
     )  # fmt: skip
     response_links = (attempts, fail, spent, reach, made, linger, open_until)
     response_work = (gone, sized, stretch)
@@ -254,6 +257,7 @@ def march(
             state[S_MOST] = most_in[i] * node[i, N_REPLICAS]
             state[S_ADMITTED], state[S_CULPRIT], state[S_SERVICE] = admitted[i], culprit[i], service
             state[S_SLOW_SHARE], state[S_SLOW_GAP] = slow_share[i], slow_gap[i]
+            state[S_FAST_VAR], state[S_SLOW_VAR] = fast_var[i], slow_var[i]
         for e in range(m):
             fails[step, e] = fail[e]
     for i in range(n):

@@ -131,7 +131,7 @@ def tipping(
         Load factor of each step.
     step : (k,) int64
         Steps that are looked at.
-    states : (t, n, 17) float64
+    states : (t, n, 19) float64
         States of the march after each step.
     window : float
         Time that the system has to tip [s]; what is rarer than one in ten thousand in it is left out.

@@ -190,7 +190,7 @@ def walk(
         middle = 0.5 * (times[1:] + times[:-1])
         factors = np.ones(middle.size) if load is None else np.array([float(load(t)) for t in middle.tolist()])
         blame, series, end = np.zeros(n), np.zeros((times.size, 3)), np.zeros((n, 4))
-        kept, fails = np.zeros((times.size, n, 17)), np.zeros((times.size, network.target.size))
+        kept, fails = np.zeros((times.size, n, 19)), np.zeros((times.size, network.target.size))
         begin = float(np.searchsorted(times, kick[1]) + 1)
         march(
             network.order, network.ptr, network.target, network.source, network.in_ptr, network.in_edge, tables.node,

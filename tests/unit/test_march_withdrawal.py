@@ -42,6 +42,23 @@ def test_what_is_withdrawn_gives_its_worker_back(rate, scv, blocking):
     assert found.wait_s[back] == pytest.approx(seen.wait_s[back], abs=0.1)
 
 
+def test_a_backlog_behind_a_part_of_the_calls_leaves_the_others_as_fast_as_they_are():
+    arch = fa.Architecture(
+        name="part",
+        components=[
+            fa.Component("front", service_time_s=0.0116, replicas=2, blocking=False),
+            fa.Component("slow", service_time_s=0.0192),
+        ],
+        dependencies=[fa.Dependency("front", "slow", calls=0.5, required=False)],
+        loads=[fa.Load("front", rate_per_s=160.0)],
+        objective=fa.Objective(latency_s=0.03),
+    )  # fmt: skip
+    found = walk(build_march(arch), objective_s=0.03, duration_s=60.0)
+    seen = fa.simulate(arch, 60.0, warm_up_s=0.0, replications=4)
+    assert found.wait_s[1] > 10.0
+    assert found.share == pytest.approx(seen.served_within_objective, abs=0.05)
+
+
 @pytest.mark.parametrize(("scv", "left"), [(0.0, 0.05), (1.0, 0.1 * np.log(2.0))])
 def test_time_left_is_that_which_the_workers_have_for_each(scv, left):
     # E[min(H, r)] = 0.05 for a constant and an exponential hold time of 0.1
