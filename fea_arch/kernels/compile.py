@@ -7,7 +7,6 @@ which a team-sized architecture must not pay. Below the threshold the very same 
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import types
 from collections.abc import Callable
@@ -91,6 +90,8 @@ def _cache_name(function: Callable[..., Any]) -> str:
     """
     if not _foreign(function, function.__code__.co_filename, set()):
         return function.__qualname__
+    import hashlib
+
     return f"{function.__qualname__}_{hashlib.sha256(_imprint(function, set()).encode()).hexdigest()[:12]}"
 
 
@@ -126,14 +127,39 @@ def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[
         return cast(Callable[..., Any], numba.jit(**settings)(function))
 
 
+def _on_lists(source: Callable[..., Any], arguments: tuple[Any, ...], writes: tuple[int, ...]) -> Any:
+    """Call a function with lists in place of its arrays: Python's numbers are the same doubles and integers.
+
+    Where Python raises what numpy's numbers do not (a division by zero, an overflow), the arrays take over; nothing has
+    been written to them by then.
+    """
+    given = [a.tolist() if hasattr(a, "tolist") else a for a in arguments]
+    try:
+        answer = source(*given)
+    except ArithmeticError:
+        return source(*arguments)
+    for k in writes:
+        arguments[k][:] = given[k]
+    return answer
+
+
 @overload
 def kernel(function: F) -> F: ...
 @overload
 def kernel(
-    *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
+    *,
+    work: Callable[..., float] | None = None,
+    threshold: float = 20_000.0,
+    writes: tuple[str, ...] | None = None,
+    **options: Any,
 ) -> Callable[[F], F]: ...
 def kernel(
-    function: Any = None, *, work: Callable[..., float] | None = None, threshold: float = 20_000.0, **options: Any
+    function: Any = None,
+    *,
+    work: Callable[..., float] | None = None,
+    threshold: float = 20_000.0,
+    writes: tuple[str, ...] | None = None,
+    **options: Any,
 ) -> Any:
     """Compile a function lazily with numba; run it interpreted when its work is small.
 
@@ -146,6 +172,9 @@ def kernel(
         Maps the arguments to an estimate of elementary operations. Without it the kernel is always compiled.
     threshold : float
         Work below which the interpreted function runs [operations].
+    writes : tuple of str, optional
+        Names of the one-dimensional arrays that the function changes. With it the interpreted function gets lists for
+        all arrays, which takes a third of the time and gives the same numbers; it asks for ``len(x)``, not ``x.size``.
     **options
         Passed to ``numba.jit`` (for instance ``parallel=True``).
 
@@ -155,9 +184,11 @@ def kernel(
         Same signature; ``.py_func`` is the source function, ``.compiled()`` the compiled one.
     """
     if function is None:
-        return functools.partial(kernel, work=work, threshold=threshold, **options)
+        return functools.partial(kernel, work=work, threshold=threshold, writes=writes, **options)
     source = cast(Callable[..., Any], function)
     state: dict[str, Any] = {}
+    names = source.__code__.co_varnames
+    places = None if writes is None else tuple(names.index(name) for name in writes)
 
     def compiled() -> Callable[..., Any]:
         if "fast" not in state:
@@ -167,7 +198,7 @@ def kernel(
     @functools.wraps(source)
     def call(*arguments: Any) -> Any:
         if "fast" not in state and work is not None and work(*arguments) < threshold:
-            return source(*arguments)
+            return source(*arguments) if places is None else _on_lists(source, arguments, places)
         return compiled()(*arguments)
 
     call.py_func = source  # type: ignore[attr-defined]

@@ -11,7 +11,21 @@ from typing import Any
 
 from fea_arch.kernels.compile import kernel, subroutine
 
-__all__ = ["erlang_b", "erlang_c", "mmc_load", "mmc_number"]
+__all__ = ["erlang_b", "erlang_c", "mmc_load", "mmc_number", "waiting_probability"]
+
+
+@subroutine
+def waiting_probability(c: int, a: float) -> float:
+    """Probability of waiting in M/M/c at offered load ``a`` [1]; 1 at and above capacity."""
+    if a >= c:
+        return 1.0
+    b = 1.0
+    for k in range(1, c + 1):
+        b = a * b / (k + a * b)
+        if b < 1e-300:
+            b = 0.0
+            break
+    return b / (1.0 - a / c * (1.0 - b))
 
 
 @kernel(work=lambda servers, load, out: 8.0 * float(servers.sum()))
@@ -47,18 +61,7 @@ def erlang_c(servers: Any, load: Any, out: Any) -> None:
     out : (n,) float64
     """
     for i in range(servers.size):
-        a, c = load[i], servers[i]
-        if a >= c:
-            out[i] = 1.0
-            continue
-        b = 1.0
-        for k in range(1, c + 1):
-            b = a * b / (k + a * b)
-            if b < 1e-300:
-                b = 0.0
-                break
-        rho = a / c
-        out[i] = b / (1.0 - rho * (1.0 - b))
+        out[i] = waiting_probability(servers[i], load[i])
 
 
 @subroutine

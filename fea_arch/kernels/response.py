@@ -15,24 +15,12 @@ import numpy as np
 
 from fea_arch.kernels.compile import kernel, subroutine
 from fea_arch.kernels.distributions import gamma_cdf, longest_moments
+from fea_arch.kernels.erlang import waiting_probability
 
 __all__ = ["sweep_response"]
 
 #: Utilisation that counts as full.
 _FULL = 1.0 - 1e-9
-
-
-@subroutine
-def _erlang_c(c: int, a: float) -> float:
-    if a >= c:
-        return 1.0
-    b = 1.0
-    for k in range(1, c + 1):
-        b = a * b / (k + a * b)
-        if b < 1e-300:
-            b = 0.0
-            break
-    return b / (1.0 - a / c * (1.0 - b))
 
 
 @subroutine
@@ -115,7 +103,13 @@ def _short_queue(replicas: int, servers: int, rho: float) -> float:
     return float(0.21 * replicas**-0.6 * servers**-0.65 * (1.0 - rho**5) * rho ** (0.25 * (replicas - 2)))
 
 
-@kernel(work=lambda order, *rest: 300.0 * order.size)
+@kernel(
+    work=lambda order, *rest: 300.0 * order.size,
+    writes=(
+        "hold", "hold_scv", "wait", "open_wait", "response", "variance", "success", "admitted", "utilisation",
+        "edge_time", "edge_attempts", "edge_fail",
+    ),
+)  # fmt: skip
 def sweep_response(
     order: Any,
     start: Any,
@@ -172,7 +166,7 @@ def sweep_response(
     b_share = np.empty(64)
     left = 0.0
     unstable = -1
-    for component in range(start.size - 1):
+    for component in range(len(start) - 1):
         a, b = start[component], start[component + 1]
         rounds = 1 if b - a == 1 else 5000
         earlier = unstable
@@ -314,7 +308,7 @@ def sweep_response(
                             unstable = i
                         rho = _FULL
                         load = rho * c
-                    pw = _erlang_c(c, load)
+                    pw = waiting_probability(c, load)
                     theta = h / (c * (1.0 - rho))
                     ca2 = arrival_scv[i]
                     if spread[i] == 0 and r > 1:  # round robin thins the arrivals to one in r
@@ -333,7 +327,7 @@ def sweep_response(
                     if spread[i] == 2 and replicas[i] > 1:
                         # joining the shortest queue cannot jockey: some wait while another replica idles
                         n_r = replicas[i]
-                        separate = _erlang_c(servers[i], load / n_r) * h / (servers[i] * (1.0 - rho))
+                        separate = waiting_probability(servers[i], load / n_r) * h / (servers[i] * (1.0 - rho))
                         pooled = pw * theta
                         factor *= (
                             1.0 + (separate / pooled - 1.0) * _short_queue(n_r, servers[i], rho)

@@ -11,7 +11,7 @@ from fea_arch.kernels.compile import kernel
 __all__ = ["sweep_traffic"]
 
 
-@kernel(work=lambda order, *rest: 60.0 * order.size)
+@kernel(work=lambda order, *rest: 60.0 * order.size, writes=("arrivals",))
 def sweep_traffic(
     order: Any, start: Any, in_ptr: Any, in_source: Any, in_ratio: Any, f: Any, admitted: Any, arrivals: Any, tol: float
 ) -> Any:
@@ -38,7 +38,7 @@ def sweep_traffic(
         Largest relative change left in any cycle; above ``tol`` the cycle did not converge.
     """
     worst = 0.0
-    for component in range(start.size - 2, -1, -1):
+    for component in range(len(start) - 2, -1, -1):
         a, b = start[component], start[component + 1]
         if b - a == 1:
             i = order[a]
