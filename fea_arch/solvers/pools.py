@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from fea_arch.errors import ModelError
-from fea_arch.kernels.erlang import erlang_c
+from fea_arch.kernels.erlang import waiting_probability
 from fea_arch.solvers.flow_equivalence import flow_equivalent
 from fea_arch.solvers.network import Array, Network
-from fea_arch.solvers.product_form import Inner, Station, edges_of, spread_number
+from fea_arch.solvers.product_form import Inner, edges_of
 from fea_arch.solvers.queue_variability import queue_factor, repeats
 from fea_arch.solvers.shared_stations import NOTHING, Crowd, beside_bounded, count_crowds, region_of
 
@@ -29,12 +29,6 @@ _LARGEST_POOL = 400
 
 #: Probability of a full pool from which an inner pool counts as binding.
 BINDING = 0.1
-
-
-def _erlang_c(servers: int, load: float) -> float:
-    out = np.empty(1)
-    erlang_c(np.array([servers]), np.array([load]), out)
-    return float(out[0])
 
 
 @dataclass(eq=False)
@@ -52,7 +46,7 @@ class _Subsystem:
     region: list[int]
     edge: list[int]
     others: dict[int, Crowd | None]
-    stamp: Array | None = None
+    stamp: list[float] | None = None
     solution: tuple[Array, Inner] = (np.empty(0), Inner())
 
 
@@ -109,15 +103,18 @@ def pool_waits(
         arriving = _open_flow(network, flow, members)
         crowds = count_crowds(network, flow, _unloaded_hold(network, service), arriving, members)
         again = {i: repeats(network, i, flow) for i in tight}
+        alone = {i: _exclusive(network, i, flow, arriving) for i in tight}
         memo.clear()
-        memo.update(flow=flow.copy(), service=service.copy(), tol=tol, tight=members, seen=(arriving, crowds, again))
-    arriving, crowds, again = memo["seen"]
-    outside = arriving > NOTHING * flow
-    slots = network.servers * network.replicas
+        memo.update(flow=flow.copy(), service=service.copy(), tol=tol, tight=members)
+        memo["seen"] = (arriving, crowds, again, alone)
+    arriving, crowds, again, alone = memo["seen"]
+    passing, coming, holding, varying = flow.tolist(), arriving.tolist(), hold.tolist(), hold_scv.tolist()
+    outside = [b > NOTHING * a for a, b in zip(passing, coming)]
+    slots = (network.servers * network.replicas).tolist()
     number = np.zeros(network.n)
     touched = np.zeros(network.n, bool)
     whole: dict[int, tuple[Array, Inner]] = {}
-    stamp: dict[int, Array] = {}
+    stamp: dict[int, list[float]] = {}
 
     def solved(i: int) -> tuple[Array, Inner]:
         key = (i, tuple(whole))
@@ -126,14 +123,15 @@ def pool_waits(
             others = {k: crowds.others(network, flow, k, region) for k in (region | edge) - {i}}
             memo[key] = _Subsystem(sorted(region - {i}), sorted(edge), others)
         found: _Subsystem = memo[key]
-        varied = {k: (again[k], whole[k][1].full(float(hold_scv[k]))) for k in found.edge}
+        varied = {k: (again[k], whole[k][1].full(varying[k])) for k in found.edge}
         for k in found.region:
             if network.law[k] == 0 and network.scv[k] != 1.0:
                 again[k] = again[k] if k in again else repeats(network, k, flow)
                 varied[k] = (again[k], float(network.scv[k]))
-        own = np.array([x for pair in varied.values() for x in pair])
-        now = np.concatenate([own, *(stamp[k] for k in found.edge)])
-        if found.stamp is None or not _close(found.stamp, now, tol):
+        now = [x for pair in varied.values() for x in pair]
+        for k in found.edge:
+            now += stamp[k]
+        if found.stamp is None or not _near(found.stamp, now, tol):
             rates, inner = flow_equivalent(
                 network, i, whole, service, flow=flow, share=1.0 / network.replicas[i], arriving=arriving,
                 others=found.others, variability=varied,
@@ -148,42 +146,41 @@ def pool_waits(
             if not outside[i] and i in crowds.at and crowds.at[i].bound <= slots[i]:
                 continue  # its callers cannot fill it
             pool = int(network.servers[i])
-            needed = flow[i] * hold[i] / network.replicas[i]
-            if needed >= pool or _erlang_c(pool, needed) > BINDING:
+            needed = passing[i] * holding[i] / int(network.replicas[i])
+            if needed >= pool or waiting_probability(pool, needed) > BINDING:
                 binding.add(i)
-            if i in binding or _exclusive(network, i, flow, arriving):
+            if i in binding or alone[i]:
                 whole[i] = solved(i)
         for i in tight:
             if not outside[i]:
                 continue  # all its requests come from inside an outer pool, which holds them all
             rates, inner = whole[i] if i in whole else solved(i)
-            if flow[i] >= rates[-1] * (1.0 - 1e-9):
+            if passing[i] >= rates[-1] * (1.0 - 1e-9):
                 return PoolWaits(np.full(network.n, np.nan), limiting=i)
-            aside = float(flow[i] - arriving[i])
-            if aside > NOTHING * flow[i] and i in crowds.at:
-                weight = beside_bounded(rates, float(arriving[i]), aside, crowds.at[i])
+            aside = passing[i] - coming[i]
+            if aside > NOTHING * passing[i] and i in crowds.at:
+                weight = beside_bounded(rates, coming[i], aside, crowds.at[i])
                 queue = float(weight @ np.maximum(np.arange(weight.size) - inner.room, 0.0))
             else:  # all from outside; what is not is counted where it comes from
-                weight, queue = _distribution(float(flow[i]), rates)
-                own = float(arriving[i] / flow[i])
+                weight, queue = _distribution(passing[i], rates)
+                own = coming[i] / passing[i]
                 weight, queue = weight * own, own * (queue + float(weight[-1]) * (rates.size - inner.room))
             if queue > 1e-9:
-                scv = inner.full(float(hold_scv[i]))
-                queue *= float(queue_factor(again[i], scv, float(flow[i] / rates[-1]), int(slots[i])))
+                scv = inner.full(varying[i])
+                queue *= float(queue_factor(again[i], scv, passing[i] / float(rates[-1]), slots[i]))
             number[i] += queue
             touched[i] = True
-            station = Station(1.0, rates, component=i, inner=replace(inner, room=np.inf))
-            for component, values in spread_number(station, np.arange(weight.size)).items():
-                number[component] += float(weight @ values)
-                touched[component] = True
+            inside, mean = inner.behind(weight)
+            number[inside] += mean
+            touched[inside] = True
     except ModelError:  # a cycle of synchronous calls: the open model stands
         return PoolWaits(np.full(network.n, np.nan))
-    wait = np.full(network.n, np.nan)
-    for k in np.flatnonzero(touched & (flow > 0)).tolist():
-        if k not in members:
-            number[k] += arriving[k] * (open_wait[k] + service[k])
-        wait[k] = max(number[k] / flow[k] - service[k], 0.0)
-    return PoolWaits(wait)
+    inner_only = np.ones(network.n)
+    inner_only[tight] = 0.0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        number += inner_only * arriving * (open_wait + service)
+        wait = np.maximum(number / flow - service, 0.0)
+    return PoolWaits(np.where(touched & (flow > 0), wait, np.nan))
 
 
 def _unloaded_hold(network: Network, service: Array) -> Array:
@@ -200,7 +197,12 @@ def _unloaded_hold(network: Network, service: Array) -> Array:
 
 def _close(a: Array, b: Array, tol: float) -> bool:
     """Return whether two states differ so little that a solved subsystem serves both (it only corrects waits)."""
-    return a.size == b.size and bool(np.all(np.abs(a - b) <= tol * np.abs(b)))
+    return a.size == b.size and bool((np.abs(a - b) <= tol * np.abs(b)).all())
+
+
+def _near(a: list[float], b: list[float], tol: float) -> bool:
+    """Return the same of a few numbers."""
+    return len(a) == len(b) and all(abs(x - y) <= tol * abs(y) for x, y in zip(a, b))
 
 
 def _exclusive(network: Network, i: int, flow: Array, arriving: Array) -> bool:

@@ -31,6 +31,18 @@ class Inner:
     number: dict[int, Array] = field(default_factory=dict)
     room: float = 0.0
     full: Callable[[float], float] = float
+    _tables: tuple[Index, Array] | None = field(default=None, init=False, repr=False)
+
+    def behind(self, weight: Array) -> tuple[Index, Array]:
+        """Return components and the mean numbers inside them, (k,), when ``weight`` is that of 0, 1, ... requests."""
+        if self._tables is None:  # they have one length: the population in question
+            inside = np.fromiter(self.number, np.int64, len(self.number))
+            self._tables = inside, np.array(list(self.number.values()))
+        inside, table = self._tables
+        last = table.shape[1] - 1
+        if weight.size <= last + 1:
+            return inside, table[:, : weight.size] @ weight
+        return inside, table[:, :last] @ weight[:last] + table[:, last] * weight[last:].sum()
 
 
 @dataclass(eq=False)

@@ -177,22 +177,34 @@ def with_background(
     else:
         limit = crowd.bound
     index = np.arange(1, limit + population + 1)
-    cumulative = np.concatenate([[0.0], np.cumsum(np.log(rates[np.minimum(index, rates.size) - 1]))])
-    factorial = np.concatenate([[0.0], np.cumsum(np.log(index))])
+    speed = rates[np.minimum(index, rates.size) - 1]
+    cumulative, factorial = np.zeros(index.size + 1), np.zeros(index.size + 1)
+    np.cumsum(np.log(speed), out=cumulative[1:])
+    np.cumsum(np.log(index), out=factorial[1:])
     n = np.arange(limit + 1)
-    m = np.arange(population + 1)[:, None]
-    both = m + n
-    terms = (factorial - cumulative)[both] + n * np.log(background) - factorial[: limit + 1]
+    terms = _by_sum(factorial - cumulative, population + 1) + (n * np.log(background) - factorial[: limit + 1])
     if crowd is not None:
         room = crowd.log_room()
         if crowd.apart:
             terms += room
         else:  # where the population alone is beyond the bound, nobody else is there
-            terms = np.where((both <= limit) | (n == 0), terms + room[np.minimum(both, limit)], -np.inf)
-    others = np.exp(terms - terms.max(axis=1)[:, None])
+            left = np.full(limit + population + 1, -np.inf)
+            left[: limit + 1] = room
+            terms[:, 1:] += _by_sum(left, population + 1)[:, 1:]
+            terms[:, 0] += room[np.minimum(np.arange(population + 1), limit)]
+    terms -= terms.max(axis=1)[:, None]
+    others = np.exp(terms, out=terms)
     others /= others.sum(axis=1)[:, None]
-    done = rates[np.minimum(both[1:], rates.size) - 1]
-    return np.asarray((others[1:] * (done * m[1:] / both[1:])).sum(axis=1)), others
+    each = speed / index
+    seen = np.einsum("ij,ij->i", others[1:], _by_sum(each, population)) * np.arange(1, population + 1)
+    return seen, others
+
+
+def _by_sum(values: Array, rows: int) -> Array:
+    """Return the view ``values[i + j]`` by row ``i`` and column ``j``, (rows, values.size - rows + 1)."""
+    values = np.ascontiguousarray(values, float)
+    step = values.itemsize
+    return np.ndarray((rows, values.size - rows + 1), float, values, 0, (step, step))
 
 
 def put_beside(station: Station, servers: float, background: float, population: int, crowd: Crowd | None) -> None:
@@ -201,17 +213,17 @@ def put_beside(station: Station, servers: float, background: float, population: 
     ``servers`` is the number of requests from which the rest waits.
     """
     rates, others = with_background(station.rates, background, population, crowd)
-    m, n = np.arange(others.shape[0])[:, None], np.arange(others.shape[1])
-    both = m + n
-    weight = others * m / np.maximum(both, 1)
+    rows = others.shape[0]
+    both = np.arange(rows + others.shape[1] - 1)
+    weight = others * _by_sum(1.0 / np.maximum(both, 1), rows) * np.arange(rows)[:, None]
     if station.queue is None:
         queue = np.maximum(both - servers, 0.0)
     else:
         queue = station.queue[np.minimum(both, station.queue.size - 1)]
     if station.inner is not None:
-        tables = spread_number(station, both.ravel())
-        station.number = {k: np.asarray((weight * t.reshape(weight.shape)).sum(axis=1)) for k, t in tables.items()}
-    station.queue = np.asarray((weight * queue).sum(axis=1))
+        tables = spread_number(station, both)
+        station.number = {k: np.einsum("ij,ij->i", weight, _by_sum(t, rows)) for k, t in tables.items()}
+    station.queue = np.einsum("ij,ij->i", weight, _by_sum(queue, rows))
     station.rates = rates
 
 
