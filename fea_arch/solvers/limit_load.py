@@ -119,7 +119,7 @@ def _next_trial(standing: list[tuple[float, float, float]], low: float, high: fl
         foretold = f2 + (top - u2) * (rise + bend * (top - u1))
     else:
         return middle
-    for trial in (foretold - 0.4 * accuracy * high, foretold + 0.4 * accuracy * high):
+    for trial in (foretold + 0.4 * accuracy * foretold, foretold - 0.4 * accuracy * foretold):
         if low + 0.1 * accuracy * high < trial < high - 0.1 * accuracy * high:
             return trial
     return middle

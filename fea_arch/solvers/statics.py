@@ -14,6 +14,7 @@ from fea_arch.kernels.erlang import erlang_c
 from fea_arch.kernels.force_method import march
 from fea_arch.kernels.response import sweep_response
 from fea_arch.kernels.traffic import sweep_traffic
+from fea_arch.solvers.acceleration import Leaps
 from fea_arch.solvers.balancing import rebalance
 from fea_arch.solvers.network import Array, Index, Network
 from fea_arch.solvers.network_state import NetworkState, continued_state, fresh_state, relative_change
@@ -78,6 +79,7 @@ def solve_network(
         return _march_once(network, state, admit_limit, in_source)
     change = moved = np.inf
     over = 0
+    leaps = Leaps(network) if Leaps.possible(network) else None
     for sweep in range(1, max_sweeps + 1):
         state.sweeps = sweep
         ratio = (state.calls * state.edge_attempts)[network.in_edge]
@@ -119,11 +121,18 @@ def solve_network(
             return state
         last, moved = moved, relative_change(state.response, before)
         state.contraction = min(moved / last, 1.0) if last > 0.0 and sweep > 2 else 0.0
+        if leaps is not None and leaps.made and leaps.ratio > 0.0:
+            state.contraction = min(leaps.ratio, 1.0)
         change = max(change, moved, float(cycle))
         change = max(change, _largest(state.admitted - old_admitted), _largest(state.edge_attempts - old_attempts))
         change = max(change, rebalance(network, state))
         if change <= tol:
             break
+        if leaps is not None:
+            if unstable < 0 and limited.min(initial=1.0) >= 1.0:
+                leaps.go_on(state, old_attempts)
+            else:
+                leaps.rest()
     else:
         if change > 1e-6 and state.limiting < 0:
             moving = np.argsort(-np.abs(state.response - before) / np.maximum(state.response, 1e-300))[:3]
