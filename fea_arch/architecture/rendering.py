@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +27,8 @@ class HtmlText:
         return (), ()
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         head, rows = self._table()
         first, *lines = repr(self).splitlines()
         title = f"<b>{escape(first.strip('<>'))}</b>"
@@ -96,6 +97,8 @@ def text(arch: Architecture) -> str:
 
 def html(arch: Architecture, limit: int = 30) -> str:
     """Return an escaped HTML table of the components."""
+    from html import escape
+
     rows = []
     for component in arch.components[:limit]:
         memory = "" if component.memory_bytes is None else f"{component.memory_bytes / 2**20:.0f} MiB"

@@ -5,9 +5,11 @@ The help of the whole program comes from a table, so that ``fea-arch --help`` im
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -143,7 +145,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     SystemExit
         Always: 0 fine, 1 below the bar, 2 bad input or usage, 3 a probe or a solver failed, 130 interrupted.
     """
-    sys.exit(_run(arguments))
+    with _rare_collections():
+        code = _run(arguments)
+    sys.exit(code)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for cycles of objects only after many new ones.
+
+    A short command makes tens of thousands, mostly by its imports, and would spend a tenth of its time looking.
+    """
+    usual = gc.get_threshold()
+    if usual[0]:  # 0 means never
+        gc.set_threshold(max(usual[0], 100_000), *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
 
 
 def _run(arguments: Sequence[str] | None) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import sys
 import threading
 import time
@@ -97,6 +96,8 @@ class _Line:
             self._draw()
 
     def _draw(self) -> None:
+        import shutil  # dear, and only for who looks
+
         with self._lock:
             if self._ended.is_set():
                 return

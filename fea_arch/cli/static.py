@@ -70,19 +70,21 @@ def command(
 
 
 def _deliver(document: dict[str, Any], blocks: list[Any], *, as_json: bool, out: str | None) -> None:
-    from fea_arch.cli.console import show
-    from fea_arch.cli.files import as_json as to_json
-    from fea_arch.cli.files import write_report
-
     written = None
     if out is not None:
+        from fea_arch.cli.files import write_report
+
         message = (
             f"{document['architecture']} at load factor {document['load_factor']:g}: {document['verdict']['text']}"
         )
         written = write_report(out, "static_analysis", document, message)
     if as_json:
+        from fea_arch.cli.files import as_json as to_json
+
         click.echo(to_json(document), nl=False)
     else:
+        from fea_arch.cli.console import show
+
         show(blocks)
     if written is not None:
         click.echo(f"written: {written}", err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from html import escape
 from typing import Any, ClassVar
 
 import numpy as np
@@ -155,6 +154,8 @@ class ComponentTable(Plottable):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         shown, order = self._shown(), list(self._order())
         head = "".join(f"<th>{escape(h)}</th>" for h in ("component", *shown))
         body = []
