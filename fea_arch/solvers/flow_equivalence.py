@@ -145,14 +145,19 @@ class _FullPool:
             if s.rates.size:
                 queue[p] = max(float(closed.expected(p, count)[pool] - through[pool - 1] * s.visits / s.rates[0]), 0.0)
         every = max(sum(queue.values()), 1e-300)
-        spread = self._spread()
-        total = 0.0
-        for p, waits in queue.items():
-            if waits < 1e-9 * every:
-                continue
-            s = closed.stations[p]
-            own = s.rates[np.minimum(np.arange(1, pool + 1), s.rates.size) - 1]
-            scv = self._varied[s.component][1] if s.component in self._varied else 1.0
-            extra = spread.get(s.component, 0.0)
-            total += completion_terms(closed.rest(p, pool), own, s.visits, extra, scv, waiting, waits / every)
-        return waiting, total
+        spread, least = self._spread(), 1e-9 * every
+        felt = [p for p, waits in queue.items() if waits >= least]
+        if not felt:
+            return waiting, 0.0
+        busy = np.arange(1, pool + 1)
+        stations = [closed.stations[p] for p in felt]
+        terms = completion_terms(
+            np.array([closed.rest(p, pool) for p in felt]),
+            np.array([s.rates[np.minimum(busy, s.rates.size) - 1] for s in stations]),
+            np.array([s.visits for s in stations]),
+            np.array([spread.get(s.component, 0.0) for s in stations]),
+            np.array([self._varied[s.component][1] if s.component in self._varied else 1.0 for s in stations]),
+            waiting,
+            np.array([queue[p] / every for p in felt]),
+        )
+        return waiting, float(terms.sum())

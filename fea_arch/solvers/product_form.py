@@ -6,6 +6,7 @@ subsystem with bounded population and enters the network around it as one flow-e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -72,8 +73,9 @@ class Closed:
         full = [s.visits / s.rates[min(population, s.rates.size) - 1] for s in stations if s.rates.size]
         # tilting by a guess of the throughput keeps the mass of every vector in range
         self.tilt = min(population / max(least, 1e-300), 1.0 / max(max(full, default=0.0), 1e-300))
-        self._shape = [self._state_function(s) for s in stations]
-        blank = (np.concatenate([[1.0], np.zeros(population)]), 0.0)
+        self._shape = self._state_functions()
+        blank = (np.zeros(population + 1), 0.0)
+        blank[0][0] = 1.0
         before, after = [blank], [blank]
         for shape in self._shape:
             before.append(self._convolve(before[-1], shape))
@@ -83,21 +85,27 @@ class Closed:
         self._rest = [self._convolve(before[k], after[k + 1]) for k in range(len(stations))]
         self._norm = before[-1]
 
-    def _state_function(self, station: Station) -> tuple[Array, float]:
+    def _state_functions(self) -> list[tuple[Array, float]]:
+        """Return the weights of 0 .. population requests at each station, and the logarithm of their scale."""
         n = np.arange(1, self.population + 1)
-        if station.rates.size == 0:
-            steps = np.log(max(station.visits * station.delay * self.tilt, 1e-300)) - np.log(n)
-        else:
-            rates = station.rates[np.minimum(n, station.rates.size) - 1]
-            steps = np.log(max(station.visits * self.tilt, 1e-300)) - np.log(rates)
-        logs = np.concatenate([[0.0], np.cumsum(steps)])
-        top = float(logs.max())
-        return np.exp(logs - top), top
+        rates = np.empty((len(self.stations), self.population))
+        for row, s in zip(rates, self.stations):
+            if s.rates.size:
+                size = min(s.rates.size, self.population)
+                row[:size] = s.rates[:size]
+                row[size:] = s.rates[size - 1]
+            else:
+                row[:] = n
+        work = [s.visits * self.tilt * (1.0 if s.rates.size else s.delay) for s in self.stations]
+        logs = np.zeros((len(self.stations), self.population + 1))
+        np.cumsum(np.log(np.maximum(work, 1e-300))[:, None] - np.log(rates), axis=1, out=logs[:, 1:])
+        top = logs.max(axis=1)
+        return list(zip(np.exp(logs - top[:, None]), top.tolist()))
 
     def _convolve(self, a: tuple[Array, float], b: tuple[Array, float]) -> tuple[Array, float]:
         c = np.convolve(a[0], b[0])[: self.population + 1]
         top = float(c.max())
-        return c / top, a[1] + b[1] + float(np.log(top))
+        return c / top, a[1] + b[1] + math.log(top)
 
     def throughput(self) -> Array:
         """Return the throughput with 1 .. population requests inside [1/s]."""

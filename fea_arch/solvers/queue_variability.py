@@ -108,9 +108,9 @@ def visit_spread(network: Network, i: int, pools: Container[int]) -> dict[int, f
 
 
 def completion_terms(
-    rest: Array, own: Array, visits: float, extra: float, scv: float, waiting: float, share: float
-) -> float:
-    """Return what one callee adds to the dispersion of the completions of a full pool [1].
+    rest: Array, own: Array, visits: Array, extra: Array, scv: Array, waiting: float, share: Array
+) -> Array:
+    """Return what each of some callees adds to the dispersion of the completions of a full pool, (k,) [1].
 
     Where only some requests call it (``visits < 1``), the workers caught there pile up while the others pass: the pool
     completes fast and slowly by turns, and each turn lasts long. Where every request comes often, its many times there
@@ -119,58 +119,69 @@ def completion_terms(
 
     Parameters
     ----------
-    rest, own : (pool,) float64
+    rest, own : (k, pool) float64
         Completion rates of all else, and of the callee, with 1, 2, ... workers there [1/s].
-    visits, extra : float
+    visits, extra : (k,) float64
         Calls per request, and their squared coefficient of variation (:func:`visit_spread`) [1].
-    scv : float
+    scv : (k,) float64
         Squared coefficient of variation of the callee's own times [1].
     waiting : float
         Share of the held time that a full pool spends in queues [1].
-    share : float
+    share : (k,) float64
         Share of that which it spends at this callee [1].
     """
-    plain = two_stage_scv(1.0 / float(rest[0]), 1.0 / float(own[0]), visits)
-    rounds, part = max(visits, 1.0), min(visits, 1.0)
+    plain = two_stage_scv(1.0 / rest[..., 0], 1.0 / own[..., 0], visits)
+    rounds, part = np.maximum(visits, 1.0), np.minimum(visits, 1.0)
     here = (2.0 - part) / part / rounds  # all wait at this callee, exponential as in the chain
     limit = (scv + 1.0 - part) / part / rounds + extra
-    return share * (dispersion(rest, own, visits) - (1.0 - waiting) * plain + waiting * (limit - here))
+    return np.asarray(share * (dispersion(rest, own, visits) - (1.0 - waiting) * plain + waiting * (limit - here)))
 
 
-def two_stage_scv(rest: float, own: float, visits: float) -> float:
+def two_stage_scv(rest: Array | float, own: Array | float, visits: Array | float) -> Array:
     """Return the squared coefficient of variation of exponential stages, the second passed by ``visits`` on average.
 
     More than one visit is so many rounds through both stages, one after the other.
     """
-    if visits <= 1.0:
-        return float((rest**2 + visits * (2.0 - visits) * own**2) / (rest + visits * own) ** 2)
-    once = rest / visits + own
-    return float(((rest / visits) ** 2 + own**2) / once**2 / visits)
+    rounds, part = np.maximum(visits, 1.0), np.minimum(visits, 1.0)
+    once = rest / rounds
+    square = once**2 + part * (2.0 - part) * np.square(own)
+    return np.asarray(square / (once + part * own) ** 2 / rounds)
 
 
-def dispersion(rest: Array, own: Array, visits: float) -> float:
-    """Return the index of dispersion of the completions of a full pool over a long time [1].
+def dispersion(rest: Array, own: Array, visits: Array | float) -> Array:
+    """Return the index of dispersion of the completions of a full pool over a long time, (...) [1].
 
     The number at the callee is a birth-death chain whose completions are counted: ``1 + 2 sum_k p_k (r h)_k / X`` with
     ``h`` from the Poisson equation ``Q h = X - r``. With more than one visit the rounds are counted, and a request has
     ``visits`` of them.
+
+    Parameters
+    ----------
+    rest, own : (..., pool) float64
+        As for :func:`completion_terms`.
+    visits : (...) float64
     """
-    rounds, share = max(visits, 1.0), min(visits, 1.0)
-    left = np.concatenate([[0.0], rest])[::-1] * rounds  # with k = 0 .. pool at the callee
-    done = np.concatenate([[0.0], own])
-    logs = np.concatenate([[0.0], np.cumsum(np.log(share * left[:-1]) - np.log(done[1:]))])
-    p = np.exp(logs - logs.max())
-    p /= p.sum()
-    out = (1.0 - share) * left + done
-    mean = float(p @ out)
+    calls = np.asarray(visits, float)[..., None]
+    rounds, share = np.maximum(calls, 1.0), np.minimum(calls, 1.0)
+    shape = (*rest.shape[:-1], rest.shape[-1] + 1)
+    left, done, logs, h = (np.zeros(shape) for _ in range(4))
+    left[..., :-1] = rest[..., ::-1] * rounds  # with k = 0 .. pool at the callee
+    done[..., 1:] = own
+    np.cumsum(np.log(share * left[..., :-1]) - np.log(own), axis=-1, out=logs[..., 1:])
+    p = np.exp(logs - logs.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    passed = (1.0 - share) * left
+    out = passed + done
+    mean = (p * out).sum(axis=-1, keepdims=True)
     excess = p * (out - mean)
-    mode = int(np.argmax(p))
-    below, above = np.cumsum(excess[:mode]), np.cumsum(excess[:mode:-1])[::-1]  # from either end: nothing cancels
+    below = np.cumsum(excess, axis=-1)[..., :-1]  # from either end up to the mode: nothing cancels
+    above = np.cumsum(excess[..., ::-1], axis=-1)[..., -2::-1]
+    first = np.arange(rest.shape[-1]) < p.argmax(axis=-1)[..., None]
     with np.errstate(divide="ignore", invalid="ignore"):
-        slope = np.concatenate([-below / (p * share * left)[:mode], above / (p * done)[mode + 1 :]])
+        slope = np.where(first, -below / (p * share * left)[..., :-1], above / (p * done)[..., 1:])
     slope[~np.isfinite(slope)] = 0.0
-    h = np.concatenate([[0.0], np.cumsum(slope)])
-    h -= p @ h
-    ahead = (1.0 - share) * left * h
-    ahead[1:] += done[1:] * h[:-1]
-    return float(1.0 + 2.0 * (p @ ahead) / mean) / rounds
+    np.cumsum(slope, axis=-1, out=h[..., 1:])
+    h -= (p * h).sum(axis=-1, keepdims=True)
+    ahead = passed * h
+    ahead[..., 1:] += own * h[..., :-1]
+    return np.asarray(((1.0 + 2.0 * (p * ahead).sum(axis=-1, keepdims=True) / mean) / rounds)[..., 0])
