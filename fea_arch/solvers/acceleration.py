@@ -72,7 +72,8 @@ class Leaps:
         if (through <= 0.0).any():
             return
         earlier, self.ratio = self.ratio, float((gained / through).min())
-        # a convex function has secants that steepen; pools are solved to a tolerance, whose noise is not followed far
+        # a convex function has secants that steepen; pools are solved to a tolerance, whose noise is not followed far.
+        # Where the moves grow from sweep to sweep no leap is made: there the sweeps show what overflows first.
         slope = min(self.ratio, earlier if self._undone else 0.5 * (1.0 + earlier))
         if not slope >= max(0.2, earlier - 0.02) or self._undone > 1:
             return
