@@ -299,6 +299,8 @@ def _result(
     mean, variance = found.mean[:, at], found.variance[:, at]
     detour, more, spread = found.detour
     within = found.success[:, at] * _below(objective, mean, variance, (detour[:, at], more[:, at], spread[:, at]))
+    response = found.mean
+    np.copyto(response, math.inf, where=response >= NEVER)
     rates = np.interp(t, knots[0], knots[1])  # the later value of a jump is read for the first of two equal times
     jump = np.flatnonzero(np.diff(t) == 0.0)
     rates[jump] = rates[np.maximum(jump - 1, 0)]
@@ -318,7 +320,7 @@ def _result(
         load_factor=rates * factor,
         in_flight=number,
         throughput_per_s=history.flow[:, -n0:].copy(),
-        response_s=np.where(found.mean >= NEVER, math.inf, found.mean),
+        response_s=response,
         success_share=found.success,
         rest=rest,
         peak=peak,
@@ -357,15 +359,12 @@ def _drain(t: Array, number: Array, rest: Array, peak: Array, last: float) -> tu
     """Return the drain time of each component, and whether all is at rest or falling at the end."""
     level = rest + np.maximum(0.05 * (peak - rest), 0.02 * np.maximum(rest, 1.0))
     above = number > level
-    drain = np.zeros(rest.size)
-    for i in np.flatnonzero(above.any(axis=0)).tolist():
-        final = int(np.flatnonzero(above[:, i])[-1])
-        if final == t.size - 1:
-            drain[i] = math.inf
-            continue
-        a, b = number[final, i], number[final + 1, i]
-        x = (a - level[i]) / (a - b) if a > b else 1.0
-        drain[i] = max(t[final] + x * (t[final + 1] - t[final]) - last, 0.0)
+    drain = np.where(above[-1], math.inf, 0.0)
+    left = np.flatnonzero(above.any(axis=0) & ~above[-1])
+    final = t.size - 1 - np.argmax(above[::-1, left], axis=0)
+    a, b = number[final, left], number[final + 1, left]
+    x = np.where(a > b, (a - level[left]) / np.where(a > b, a - b, 1.0), 1.0)
+    drain[left] = np.maximum(t[final] + x * (t[final + 1] - t[final]) - last, 0.0)
     stuck = np.flatnonzero(np.isinf(drain))
     if not stuck.size:
         return drain, True

@@ -69,8 +69,9 @@ def advance(
         Load factor at the beginning, at the inner stage and at the end.
     net, station, tables, hosts, calls, state : tuples of arrays
         See :class:`fea_arch.solvers.fluid_march.Marcher`.
-    law : (n, 2) float64
-        Busy servers and their derivative where the law of each station was evaluated last [req, 1]; renewed.
+    law : (n, 4) float64
+        Busy servers, their derivative and half the second one where the law of each station was evaluated last, and how
+        far from there that describes it [req, 1, 1/req, req]; renewed.
     spread : (n,) float64
         Variance of the numbers inside, renewed [req^2].
     lag : (n,) float64

@@ -17,12 +17,13 @@ from fea_arch.kernels.fluid_calls import STUCK, cut_mixture
 
 # isort: off
 from fea_arch.kernels.fluid_rows import (
-    ADMITTED, ADMITTED1, ADMITTED2, AFTER, APART, AWAY, BACKOFF, BEND, BOOKS, BOUNDED, BUDGET, CEILING, CONTENT,
+    ADMITTED, ADMITTED1, ADMITTED2, AFTER, APART, AWAY, BACKOFF, BEND, BOOKS, BOUNDED, BOW, BUDGET, CEILING, CONTENT,
     COPIES, CRUSH, EACH, EXTRA, FLOW, FLOW1, FLOW2, HEAD, HELD, INFLOW, INFLOW1, INFLOW2, LAG, LATENCY, LIMIT, MORE,
     NET, NUMBER, NUMBER2, OUTSIDE, PART, PASSED, RARE, RATE, REQUIRED, RESPONSE, RETRIES, ROW, SCALE, SCV, SERVICE,
-    SLOPE, SPREAD, STAY, SUCCESS, SYNC, TIME, TIMEOUT, TRIES, TURN, TURN2, UP, VALUE, VARIANCE, WAIT, WEIGHT, WHOLE,
+    SLOPE, SPAN, SPREAD, STAY, SUCCESS, SYNC, TIME, TIMEOUT, TRIES, TURN, TURN2, UP, VALUE, VARIANCE, WAIT, WEIGHT,
+    WHOLE,
 )  # fmt: skip
-from fea_arch.kernels.fluid_stage import busy_servers, find_cell, improve
+from fea_arch.kernels.fluid_stage import busy_servers, find_cell, followed, improve
 # isort: on
 
 __all__ = ["go", "go_back"]
@@ -123,7 +124,8 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
             alpha = (flow + theta * node[k, BEND]) * (1.0 - beta)
         rhs = number + theta * net
         b0, b1, least, factor = b00, b01, 0.0, factors[1]  # inside the step nobody is less than nobody
-        m, value, dv, valid = node[k, WHOLE], node[k, VALUE], node[k, SLOPE], known
+        m, valid = node[k, WHOLE], known
+        value, dv, bow, span = node[k, VALUE], node[k, SLOPE], node[k, BOW], node[k, SPAN]
         net1 = 0.0
         for part in range(2):
             arrive = outside * factor + extra + come[k, part]
@@ -142,9 +144,12 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
                 per = 1.0 / (service + b1)
                 for _ in range(80):
                     if not valid:
-                        cell, t, du = find_cell(m, copies * scale, cells)
+                        cell, t, du, ddu = find_cell(m, copies * scale, cells)
                         at = kind * cells + cell
-                        value, dv = busy_servers(copies, t, du, cubic[at, 0], cubic[at, 1], cubic[at, 2], cubic[at, 3])
+                        value, dv, bow = busy_servers(
+                            copies, t, du, ddu, cubic[at, 0], cubic[at, 1], cubic[at, 2], cubic[at, 3]
+                        )
+                        span = followed(m, t, du, bounded)
                         loss, dloss = 0.0, 0.0
                         if bounded and m >= 0.0 and copies > 0.0:
                             at += kind
@@ -152,8 +157,8 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
                             loss, dloss = blocked[at] + t * rise, rise * du
                     valid = False
                     new, low, high, last, _, dg, y, loss = improve(
-                        m, value, dv, loss, dloss, theta, alpha, beta, b0, b1, per, ceiling, rhs, share * arrive,
-                        least, low, high,
+                        m, value, dv, bow, span, loss, dloss, theta, alpha, beta, b0, b1, per, ceiling, rhs,
+                        share * arrive, least, low, high,
                     )  # fmt: skip
                     if last:
                         break
@@ -198,6 +203,8 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
         node[k, WHOLE] = m
         node[k, VALUE] = value
         node[k, SLOPE] = dv
+        node[k, BOW] = bow
+        node[k, SPAN] = span
     if not error < np.inf:
         for k in range(node.shape[0]):
             node[k, WHOLE] = node[k, NUMBER]

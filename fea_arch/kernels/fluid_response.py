@@ -12,13 +12,16 @@ from fea_arch.kernels.fluid_calls import cut_mixture
 
 __all__ = ["follow_calls", "own_times"]
 
+#: Columns that are turned into rows together: a line of memory is read once.
+_TOGETHER = 8
+
 
 @kernel(work=lambda t, number, *rest: 60.0 * number.size)
 def own_times(
     t: Any, number: Any, flow: Any, service: Any, response: Any, noise: Any, law: Any, tables: Any, never: float,
-    own: Any, variance: Any,
+    own: Any, variance: Any, share: Any, good: Any,
 ) -> None:  # fmt: skip
-    """Time in the own station and its variance.
+    """Time in the own station and its variance, and the share admitted, components in rows.
 
     A request that joins a queue of ``N`` leaves when ``N`` more have left: the horizontal distance between the curves
     of arrivals and departures.
@@ -27,10 +30,8 @@ def own_times(
     ----------
     t : (k,) float64
         Times [s].
-    number, flow, service, response : (n, k) float64
-        Requests inside, throughput [1/s], service time and response [s].
-    noise : (n, k) float64
-        Variance of the number inside [req^2].
+    number, flow, service, response, noise : (k, n) float64
+        Requests inside, throughput [1/s], service time and response [s], variance of the number inside [req^2].
     law : tuple of (n,) arrays
         Table row (-1 for delays), scale, copies, variability of services, whether workers wait for callees.
     tables : tuple
@@ -39,17 +40,30 @@ def own_times(
         Time of a request that is never answered [s].
     own, variance : (n, k) float64
         Renewed [s, s^2].
+    share, good : (k, n), (n, k) float64
+        Share admitted, and where it goes [1].
     """
     row, scale, copies, scv, held = law
     cubic, waiting, cells = tables
-    size = t.size
+    size, n = number.shape
     left = np.zeros(size)
-    for i in range(number.shape[0]):
+    lanes = np.zeros((5, _TOGETHER, size))
+    for i in range(n):
+        b = i % _TOGETHER
+        if b == 0:
+            for k in range(size):
+                for c in range(min(_TOGETHER, n - i)):
+                    lanes[0, c, k] = number[k, i + c]
+                    lanes[1, c, k] = flow[k, i + c]
+                    lanes[2, c, k] = service[k, i + c]
+                    lanes[3, c, k] = response[k, i + c]
+                    lanes[4, c, k] = noise[k, i + c]
+                    good[i + c, k] = share[k, i + c]
         for k in range(1, size):
-            left[k] = left[k - 1] + max(0.5 * (t[k] - t[k - 1]) * (flow[i, k] + flow[i, k - 1]), 0.0)
+            left[k] = left[k - 1] + max(0.5 * (t[k] - t[k - 1]) * (lanes[1, b, k] + lanes[1, b, k - 1]), 0.0)
         p = 0
         for k in range(size):
-            s, now = service[i, k], number[i, k]
+            s, now = lanes[2, b, k], lanes[0, b, k]
             goal = left[k] + now
             stay = s
             if now > 1e-6:  # else nobody is in the way
@@ -63,16 +77,16 @@ def own_times(
                 else:
                     stay = t[p] - t[k]
                     if goal - left[p] > 1e-6:
-                        rate = flow[i, p]
+                        rate = lanes[1, b, p]
                         stay += (goal - left[p]) / rate if rate > 1e-9 else never
             stay = min(max(stay, s), never)
             own[i, k] = stay
             noisy = scv[i] * s * s
             if row[i] >= 0:
-                outside = max(response[i, k] - stay, 0.0) * held[i]
+                outside = max(lanes[3, b, k] - stay, 0.0) * held[i]
                 hold = s + outside
                 room = max(copies[i], 1e-12)
-                m = max(now + flow[i, k] * outside, 0.0) / room
+                m = max(now + lanes[1, b, k] * outside, 0.0) / room
                 near = 1.0 / (scale[i] + m)
                 u = cells * (m * near)
                 cell = min(int(u), cells - 1)
@@ -83,10 +97,10 @@ def own_times(
                 at += row[i]
                 busy = max(waiting[at] + x * (waiting[at + 1] - waiting[at]), 1e-9)
                 steep = slope / max(hold - outside * slope, 1e-12)
-                rest = flow[i, k] / max(steep, 1e-9)
-                ratio = min(noise[i, k] / max(rest, 1e-12), 1.5)
+                rest = lanes[1, b, k] / max(steep, 1e-9)
+                ratio = min(lanes[4, b, k] / max(rest, 1e-12), 1.5)
                 per = hold / (copies[i] * scale[i]) if copies[i] > 0.0 else np.inf
-                ahead = max(now - flow[i, k] * s, 0.0)
+                ahead = max(now - lanes[1, b, k] * s, 0.0)
                 noisy += ratio * (stay - s) * (stay - s) * (2.0 / busy - 1.0)
                 if ratio < 1.0 and ahead > 0.0:
                     noisy += (1.0 - ratio) * ahead * per * per

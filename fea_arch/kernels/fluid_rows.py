@@ -10,12 +10,12 @@ import numpy as np
 from fea_arch.kernels.compile import subroutine
 
 __all__ = [
-    "ADMITTED", "ADMITTED1", "ADMITTED2", "AFTER", "APART", "AWAY", "BACKOFF", "BEND", "BOOKS", "BOUNDED", "BUDGET",
-    "CEILING", "CONTENT", "COPIES", "CRUSH", "EACH", "EXTRA", "FLOW", "FLOW1", "FLOW2", "HEAD", "HELD", "INFLOW",
-    "INFLOW1", "INFLOW2", "LAG", "LATENCY", "LIMIT", "MORE", "NET", "NUMBER", "NUMBER2", "OUTSIDE", "PART", "PASSED",
-    "RARE", "RATE", "REQUIRED", "RESPONSE", "RETRIES", "ROW", "SCALE", "SCV", "SERVICE", "SLOPE", "SPREAD", "STAY",
-    "SUCCESS", "SYNC", "TIME", "TIMEOUT", "TRIES", "TURN", "TURN2", "UP", "VALUE", "VARIANCE", "WAIT", "WEIGHT",
-    "WHOLE", "pack", "unpack", "unpack_record",
+    "ADMITTED", "ADMITTED1", "ADMITTED2", "AFTER", "APART", "AWAY", "BACKOFF", "BEND", "BOOKS", "BOUNDED", "BOW",
+    "BUDGET", "CEILING", "CONTENT", "COPIES", "CRUSH", "EACH", "EXTRA", "FLOW", "FLOW1", "FLOW2", "HEAD", "HELD",
+    "INFLOW", "INFLOW1", "INFLOW2", "LAG", "LATENCY", "LIMIT", "MORE", "NET", "NUMBER", "NUMBER2", "OUTSIDE", "PART",
+    "PASSED", "RARE", "RATE", "REQUIRED", "RESPONSE", "RETRIES", "ROW", "SCALE", "SCV", "SERVICE", "SLOPE", "SPAN",
+    "SPREAD", "STAY", "SUCCESS", "SYNC", "TIME", "TIMEOUT", "TRIES", "TURN", "TURN2", "UP", "VALUE", "VARIANCE", "WAIT",
+    "WEIGHT", "WHOLE", "pack", "unpack", "unpack_record",
 ]  # fmt: skip
 
 # columns of a node: what it is made of,
@@ -24,6 +24,8 @@ ROW, SCALE, COPIES, SERVICE, LIMIT, CEILING, UP, BOUNDED, OUTSIDE, EXTRA, LAG = 
 WHOLE, VALUE, SLOPE, NUMBER, FLOW, INFLOW, ADMITTED, TURN, BEND, NET = range(11, 21)
 # flow, inflow and share admitted at the inner stage; what they, number, turn-over and workers that wait are at the end
 FLOW1, INFLOW1, ADMITTED1, NUMBER2, FLOW2, INFLOW2, ADMITTED2, TURN2, AWAY = range(21, 30)
+# half the second derivative of the law where it was evaluated, and how far that is followed,
+BOW, SPAN = 30, 31
 # variance of the number, variability of services, number at which memory runs out, books
 SPREAD, SCV, CRUSH, BOOKS = 32, 33, 34, 35
 NODE = 40
@@ -81,6 +83,8 @@ def pack(
         node[k, WHOLE] = state[0][i]
         node[k, VALUE] = law[i, 0]
         node[k, SLOPE] = law[i, 1]
+        node[k, BOW] = law[i, 2]
+        node[k, SPAN] = law[i, 3]
         node[k, NUMBER] = state[1][i]
         node[k, NET] = past[i, 0]
         node[k, FLOW] = past[i, 1]
@@ -136,6 +140,8 @@ def unpack(
         state[0][i] = node[k, WHOLE]
         law[i, 0] = node[k, VALUE]
         law[i, 1] = node[k, SLOPE]
+        law[i, 2] = node[k, BOW]
+        law[i, 3] = node[k, SPAN]
         state[5][i] = node[k, TURN]
         past[i, 0] = node[k, NET]
         past[i, 1] = node[k, FLOW]

@@ -2,7 +2,7 @@
 
 One scalar equation per node once its callers are known, so a sweep in topological order solves it exactly where the
 calls have no cycle; hosts, cycles, rate limits and bounded queues repeat the sweep. Each station keeps the point at
-which its law was last evaluated: a node at rest needs no evaluation, and one that moves starts from the tangent there.
+which its law was last evaluated: a node near it needs no evaluation, and one that moves starts from the parabola there.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import numpy as np
 
 from fea_arch.kernels.compile import subroutine
 
-__all__ = ["ask", "busy_servers", "find_cell", "improve", "stage"]
+__all__ = ["ask", "busy_servers", "find_cell", "followed", "improve", "stage"]
 
 _SIXTH = 1.0 / 6.0
+#: Share of the number inside over which a law is followed along its parabola: its cube is what is left out.
+_FAR = 4e-4
 
 
 @subroutine
@@ -150,60 +152,83 @@ def ask(span0: float, span1: float, out_ptr: Any, calls: Any, edge: Any, work: A
 
 @subroutine(inline=True)
 def find_cell(m: float, room: float, cells: int) -> Any:
-    """Cell of the tables for ``m`` requests inside, the place in it and the derivative of that."""
+    """Cell of the tables for ``m`` requests inside, the place in it, the derivative of that and half its second one."""
     if room <= 0.0:
-        return 0, 0.0, 0.0
+        return 0, 0.0, 0.0, 0.0
     if m < 0.0:
-        return 0, cells * m / room, cells / room
+        return 0, cells * m / room, cells / room, 0.0
     near = 1.0 / (room + m)
     u = cells * (m * near)
     cell = min(int(u), cells - 1)
-    return cell, u - cell, cells * room * near * near
+    du = cells * room * near * near
+    return cell, u - cell, du, -du * near
 
 
 @subroutine(inline=True)
-def busy_servers(copies: float, t: float, du: float, c0: float, c1: float, c2: float, c3: float) -> Any:
-    """Busy servers and their derivative at the place ``t`` of a cell."""
+def busy_servers(copies: float, t: float, du: float, ddu: float, c0: float, c1: float, c2: float, c3: float) -> Any:
+    """Busy servers, their derivative and half the second one at the place ``t`` of a cell."""
     if copies <= 0.0:
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0
     if t < 0.0:  # a step may undershoot zero: the law goes on along its tangent
-        return copies * c1 * t, copies * c1 * du
-    return copies * (c0 + t * (c1 + t * (c2 + t * c3))), copies * (c1 + t * (2.0 * c2 + 3.0 * t * c3)) * du
+        return copies * c1 * t, copies * c1 * du, 0.0
+    slope = c1 + t * (2.0 * c2 + 3.0 * t * c3)
+    bow = (c2 + 3.0 * t * c3) * du * du + slope * ddu
+    return copies * (c0 + t * (c1 + t * (c2 + t * c3))), copies * slope * du, copies * bow
+
+
+@subroutine(inline=True)
+def followed(m: float, t: float, du: float, bounded: bool) -> Any:
+    """How far from ``m`` the law is taken for its parabola: not beyond the cell, where the third derivative jumps."""
+    size = 1e-3 + abs(m)
+    edge = min(t, 1.0 - t)
+    if bounded or edge <= 1e-5 * size * du:
+        return 1e-5 * size
+    return _FAR * size if edge >= _FAR * size * du else edge / du
 
 
 @subroutine(inline=True)
 def improve(
-    m: float, value: float, dv: float, loss: float, dloss: float, theta: float, alpha: float, beta: float, b0: float,
-    b1: float, per: float, ceiling: float, rhs: float, come: float, least: float, low: float, high: float,
+    m: float, value: float, dv: float, bow: float, span: float, loss: float, dloss: float, theta: float, alpha: float,
+    beta: float, b0: float, b1: float, per: float, ceiling: float, rhs: float, come: float, least: float, low: float,
+    high: float,
 ) -> Any:  # fmt: skip
     """Take a safeguarded Newton step towards ``N + theta y = rhs + theta inflow`` of one station.
 
-    ``value`` and ``dv`` are the busy servers and their derivative at ``m = N + B``, all requests in it; ``per`` is
-    one over the time that a server is held. Returns the next ``m``, its bounds, whether it is the last, and there the
-    flow ``g`` of the law, ``dg/dM``, the flow ``y`` and the share turned away.
+    ``value``, ``dv`` and ``bow`` are the busy servers, their derivative and half the second one at ``m = N + B``, all
+    requests in it, and ``span`` is how far from there that describes the law; ``per`` is one over the time that a
+    server is held. Returns the next ``m``, its bounds, whether it is the last, and there the flow ``g`` of the law,
+    ``dg/dM``, the flow ``y`` and the share turned away.
     """
     g = (value - b0) * per
     dg = dv * per
+    bend = bow * per
+    clear = True
     if g <= 0.0 and b0 > 0.0:
-        g = 0.0
-        dg = 0.0
+        g, dg, bend, clear = 0.0, 0.0, 0.0, False
     if g > ceiling:
-        g = ceiling
-        dg = 0.0
-    y = alpha + beta * g
-    wrong = m - b0 - b1 * g + theta * y - rhs - theta * come * (1.0 - loss)
+        g, dg, bend, clear = ceiling, 0.0, 0.0, False
+    wrong = m - b0 - b1 * g + theta * (alpha + beta * g) - rhs - theta * come * (1.0 - loss)
     if wrong > 0.0:
         high = m
     else:
         low = m
-    new = m - wrong / (1.0 + (theta * beta - b1) * dg + theta * come * dloss)
+    lead = theta * beta - b1
+    per_steep = 1.0 / (1.0 + lead * dg + theta * come * dloss)
+    move = -wrong * per_steep
+    part = lead * bend * move * per_steep
+    if abs(part) < 0.1:  # root of the parabola, x (1 - r + 2 r^2 - ...)
+        move *= 1.0 - part * (1.0 - 2.0 * part)
+    new = m + move
     if not (new >= low and new <= high):
         new = 0.5 * (max(low, min(high, 0.0) - 1.0) + min(high, max(low, 0.0) + 1.0))
+        clear = False
     new = max(new, least)
     move = new - m
-    # the tangent is off by the square of the move: far less than a step of the integrator
-    last = abs(move) <= 1e-5 * (1e-3 + abs(new))
-    return new, low, high, last, g + dg * move, dg, y + beta * dg * move, loss + dloss * move
+    rise = move * (dg + bend * move)
+    clear = clear and abs(part) < 2e-3 and g + rise <= ceiling and (g + rise > 0.0 or b0 <= 0.0)
+    # the parabola is off by the cube of the move, and a tangent by its square: far less than a step of the integrator
+    last = abs(move) <= (span if clear else 1e-5 * (1e-3 + abs(new)))
+    return new, low, high, last, g + rise, dg + 2.0 * bend * move, alpha + beta * (g + rise), loss + dloss * move
 
 
 @subroutine
@@ -248,17 +273,18 @@ def stage(
                 turn[i] = per
                 z[i] = now if copies[i] > 0.0 else 0.0
             else:
-                m, value, dv = whole[i], law[i, 0], law[i, 1]
+                m, value, dv, bow, span = whole[i], law[i, 0], law[i, 1], law[i, 2], law[i, 3]
                 valid = known and not bounded[i]
                 g, dg, y, loss, dloss, low, high = 0.0, 0.0, 0.0, 0.0, 0.0, -np.inf, np.inf
                 per = 1.0 / (s + b1)
                 for _ in range(80):  # the tables are read here: arrays that are handed on are counted each time
                     if not valid:
-                        cell, t, du = find_cell(m, copies[i] * scale[i], cells)
+                        cell, t, du, ddu = find_cell(m, copies[i] * scale[i], cells)
                         at = row[i] * cells + cell
-                        value, dv = busy_servers(
-                            copies[i], t, du, cubic[at, 0], cubic[at, 1], cubic[at, 2], cubic[at, 3]
+                        value, dv, bow = busy_servers(
+                            copies[i], t, du, ddu, cubic[at, 0], cubic[at, 1], cubic[at, 2], cubic[at, 3]
                         )
+                        span = followed(m, t, du, bounded[i])
                         loss, dloss = 0.0, 0.0
                         if bounded[i] and m >= 0.0 and copies[i] > 0.0:
                             at += row[i]
@@ -266,8 +292,8 @@ def stage(
                             loss, dloss = blocked[at] + t * rise, rise * du
                     valid = False
                     new, low, high, last, g, dg, y, loss = improve(
-                        m, value, dv, loss, dloss, theta, alpha, beta, b0, b1, per, ceiling[i], rhs, share * come,
-                        least, low, high,
+                        m, value, dv, bow, span, loss, dloss, theta, alpha, beta, b0, b1, per, ceiling[i], rhs,
+                        share * come, least, low, high,
                     )  # fmt: skip
                     if last:
                         break
@@ -276,6 +302,8 @@ def stage(
                 whole[i] = m
                 law[i, 0] = value
                 law[i, 1] = dv
+                law[i, 2] = bow
+                law[i, 3] = span
                 now = rhs + theta * (admitted[i] * come - y)  # exact, so that the books close
                 turn[i] = beta * dg if b1 == 0.0 else beta * dg / max(1.0 - b1 * dg, 1e-9)
                 z[i] = g * (s + b1)

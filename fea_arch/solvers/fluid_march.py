@@ -91,7 +91,7 @@ class Marcher:
             (model.h_first, model.h_who, model.h_grid, model.h_load),
             (s["rate"], model.held, model.weight, s["wait"], s["content"], model.phase, model.sync, s["passed"]),
             (s["whole"], s["number"], s["flow"], inflow, admitted, turn, busy, extra, s["stretch"]),
-            np.zeros((n, 2)),
+            np.zeros((n, 4)),
             (
                 model.target, model.calls, model.latency, model.timeout, model.retries, model.backoff, model.budget,
                 model.required,

@@ -83,13 +83,15 @@ def responses(model: Fluid, history: History) -> Responses:
     scv = model.scv[:n0] / model.refine
     law = (model.row[:n0], model.scale[:n0], model.copies[:n0], scv, model.held_any)
     tables = (model.tables.cubic, model.tables.waiting, CELLS)
-    whole = (t.size, model.refine, n0)
-    number, service = (a.reshape(whole).sum(axis=1) for a in (history.number, history.service))
-    columns = (number, history.flow[:, -n0:], service, history.response[:, :n0], history.variance[:, :n0])
-    inside, flow, busy, response, noise = (np.ascontiguousarray(a.T) for a in columns)
-    own, variance = np.empty((2, n0, t.size))
-    own_times(t, inside, flow, busy, response, noise, law, tables, NEVER, own, variance)
-    mean, good, detour = own.copy(), np.ascontiguousarray(history.admitted_share[:, :n0].T), np.zeros((3, n0, t.size))
+    number, service = history.number, history.service
+    if model.refine > 1:
+        number, service = (a.reshape(t.size, model.refine, n0).sum(axis=1) for a in (number, service))
+    flow, response, noise = history.flow[:, -n0:], history.response[:, :n0], history.variance[:, :n0]
+    columns = (np.ascontiguousarray(a) for a in (number, flow, service, response, noise))
+    share = np.ascontiguousarray(history.admitted_share[:, :n0])
+    own, variance, good = np.empty((3, n0, t.size))
+    own_times(t, *columns, law, tables, NEVER, own, variance, share, good)
+    mean, detour = own.copy(), np.zeros((3, n0, t.size))
     place = model.inner + np.argsort(model.call)
     timeout, budget = (np.where(np.isnan(a), np.inf, a) for a in (net.timeout, net.budget))
     contract = (
@@ -97,5 +99,6 @@ def responses(model: Fluid, history: History) -> Responses:
         net.retries, net.backoff, budget, net.required,
     )  # fmt: skip
     follow_calls(t, net.order, net.ptr, net.target, contract, own, mean, variance, good, detour)
-    mean, variance = np.minimum(mean, NEVER).T, np.minimum(variance, NEVER**2).T
-    return Responses(mean, variance, good.T, (detour[0].T, detour[1].T, detour[2].T))
+    np.minimum(mean, NEVER, out=mean)
+    np.minimum(variance, NEVER**2, out=variance)
+    return Responses(mean.T, variance.T, good.T, (detour[0].T, detour[1].T, detour[2].T))
