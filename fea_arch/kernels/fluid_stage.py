@@ -17,7 +17,7 @@ __all__ = ["ask", "busy_servers", "find_cell", "followed", "improve", "stage"]
 
 _SIXTH = 1.0 / 6.0
 #: Share of the number inside over which a law is followed along its parabola: its cube is what is left out.
-_FAR = 4e-4
+_FAR = 1e-3
 
 
 @subroutine

@@ -39,7 +39,7 @@ __all__ = ["Change", "run_fluid"]
 Array = NDArray[np.float64]
 
 #: Node and call updates after which the loop comes back, so that it can be interrupted and watched.
-_PAUSE = 3e6
+_PAUSE = 1e7
 
 
 @dataclass(frozen=True)
