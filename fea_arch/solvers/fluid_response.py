@@ -87,10 +87,10 @@ def responses(model: Fluid, history: History) -> Responses:
     if model.refine > 1:
         number, service = (a.reshape(t.size, model.refine, n0).sum(axis=1) for a in (number, service))
     flow, response, noise = history.flow[:, -n0:], history.response[:, :n0], history.variance[:, :n0]
-    columns = (np.ascontiguousarray(a) for a in (number, flow, service, response, noise))
-    share = np.ascontiguousarray(history.admitted_share[:, :n0])
+    columns = (number, flow, service, response, noise, history.admitted_share[:, :n0])
+    number, flow, service, response, noise, share = (np.ascontiguousarray(a) for a in columns)
     own, variance, good = np.empty((3, n0, t.size))
-    own_times(t, *columns, law, tables, NEVER, own, variance, share, good)
+    own_times(t, number, flow, service, response, noise, law, tables, NEVER, own, variance, share, good)
     mean, detour = own.copy(), np.zeros((3, n0, t.size))
     place = model.inner + np.argsort(model.call)
     timeout, budget = (np.where(np.isnan(a), np.inf, a) for a in (net.timeout, net.budget))
