@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from architectures import components
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fea_arch.architecture import Architecture, Columns, Component, Dependency, Load, Provenance
@@ -13,6 +13,7 @@ from fea_arch.errors import ModelError
 
 
 @given(st.lists(components(), max_size=6))
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 def test_rows_come_back_as_they_went_in(rows):
     columns = Columns.from_rows(Component, rows)
     assert list(columns) == rows
