@@ -193,13 +193,17 @@ def kernel(
     def compiled() -> Callable[..., Any]:
         if "fast" not in state:
             state["fast"] = _compile(source, options)
-        return cast(Callable[..., Any], state["fast"])
+        fast: Callable[..., Any] = state["fast"]
+        return fast
 
     @functools.wraps(source)
     def call(*arguments: Any) -> Any:
-        if "fast" not in state and work is not None and work(*arguments) < threshold:
-            return source(*arguments) if places is None else _on_lists(source, arguments, places)
-        return compiled()(*arguments)
+        fast = state.get("fast")
+        if fast is None:
+            if work is not None and work(*arguments) < threshold:
+                return source(*arguments) if places is None else _on_lists(source, arguments, places)
+            fast = compiled()
+        return fast(*arguments)
 
     call.py_func = source  # type: ignore[attr-defined]
     call.compiled = compiled  # type: ignore[attr-defined]
