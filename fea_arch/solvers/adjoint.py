@@ -294,6 +294,7 @@ class Adjoint:
             change = float(np.abs(x[rows] - before).max())
             scale = float(np.abs(x[rows]).max())
             if change <= tol * scale:
+                x[rows] = before  # what the last sweep of the pools belongs to
                 return x, sweeps
             if not change < 0.5 * last:
                 break

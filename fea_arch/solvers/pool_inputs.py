@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -9,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fea_arch.kernels.pool_paths import pull_flow, push_flow
-from fea_arch.solvers.network import Array
+from fea_arch.solvers.network import Array, Index
 from fea_arch.solvers.network_state import NetworkState
 from fea_arch.solvers.product_form import edges_of
 from fea_arch.solvers.reverse_tape import Tape, Value
-from fea_arch.solvers.shared_stations import NOTHING, Crowd
+from fea_arch.solvers.shared_stations import NOTHING
 
 __all__ = ["CrowdValue", "CrowdValues", "Inputs", "crowds_of", "gathered", "queue_factor_of", "repeats_of"]
 
@@ -60,34 +62,40 @@ class Inputs:
 
     def _unloaded(self) -> list[Value]:
         """Return the holding times without any wait."""
-        network = self.network
+        network, service = self.network, self.service
         whole = self._leaves(np.zeros(network.n))
-        hold = list(self.service)
-        sync, calls, latency, target = (
-            x.tolist() for x in (network.sync, network.calls, network.latency, network.target)
+        sync, calls, latency, target, ptr, order = (
+            x.tolist()
+            for x in (network.sync, network.calls, network.latency, network.target, network.ptr, network.order)
         )
-        for i in network.order.tolist():
-            edges = [e for e in edges_of(network, i) if sync[e]]
-            now = [whole[target[e]].v if whole[target[e]].v else self.service[target[e]].v for e in edges]
-            before = [whole[target[e]] if whole[target[e]].v else self.service[target[e]] for e in edges]
-            whole[i].v = self.service[i].v + sum(calls[e] * (latency[e] + x) for e, x in zip(edges, now))
+        steps: list[tuple[int, list[tuple[int, float, Value]]]] = []  # per call what it waits for
+        for i in order:
+            edges = []
+            total = 0.0
+            for e in range(ptr[i], ptr[i + 1]):
+                if sync[e]:
+                    at = target[e]
+                    below = whole[at] if whole[at].v else service[at]
+                    total += calls[e] * (latency[e] + below.v)
+                    edges.append((e, below.v, below))
+            whole[i].v = service[i].v + total
+            steps.append((i, edges))
 
-            def back(
-                i: int = i, edges: list[int] = edges, now: list[float] = now, before: list[Value] = before
-            ) -> None:  # fmt: skip
+        def back() -> None:
+            by_calls, by_latency = [0.0] * len(calls), [0.0] * len(calls)
+            for i, edges in reversed(steps):
                 g = whole[i].g
-                if not g:
-                    return
-                self.service[i].g += g
-                for e, x, value in zip(edges, now, before):
-                    value.g += g * calls[e]
-                    self.calls.g[e] += g * (latency[e] + x)
-                    self.latency.g[e] += g * calls[e]
+                if g:
+                    service[i].g += g
+                    for e, x, below in edges:
+                        below.g += g * calls[e]
+                        by_calls[e] += g * (latency[e] + x)
+                        by_latency[e] += g * calls[e]
+            self.calls.g += by_calls
+            self.latency.g += by_latency
 
-            self.tape.step(back)
-            if network.blocking[i]:
-                hold[i] = whole[i]
-        return hold
+        self.tape.step(back)
+        return [w if blocks else s for w, s, blocks in zip(whole, service, network.blocking.tolist())]
 
 
 def gathered(values: Sequence[Value]) -> Array:
@@ -95,37 +103,55 @@ def gathered(values: Sequence[Value]) -> Array:
     return np.array([x.g for x in values])
 
 
-@dataclass(frozen=True, eq=False)
+@functools.lru_cache(maxsize=128)
+def _log_factorials(bound: int) -> tuple[Array, Array]:
+    """Return 0 .. bound and the logarithms of their factorials."""
+    count = np.arange(bound + 1.0)
+    out = np.zeros(bound + 1)
+    np.cumsum(np.log(count[1:]), out=out[1:])
+    count.flags.writeable = out.flags.writeable = False
+    return count, out
+
+
+@dataclass(eq=False)
 class CrowdValue:
-    """A :class:`Crowd` whose numbers are on the tape."""
+    """A :class:`fea_arch.solvers.shared_stations.Crowd` whose numbers are on the tape."""
 
     bound: int
     away: Value
     full: Value
     apart: bool = False
 
-    @property
-    def plain(self) -> Crowd:
-        """The same without derivatives."""
-        return Crowd(self.bound, self.away.v, self.full.v, self.apart)
+    def felt(self) -> bool:
+        """Return whether the bound is felt, as that of the plain crowd."""
+        mean = self.full.v * self.bound
+        return bool(self.bound < mean + 6.0 * math.sqrt(mean) + 6.0)
+
+    def same(self, other: CrowdValue) -> bool:
+        """Return whether the numbers are the same."""
+        mine = (self.bound, self.away.v, self.full.v, self.apart)
+        return mine == (other.bound, other.away.v, other.full.v, other.apart)
 
     def room(self, tape: Tape) -> Value:
-        """Return the weight of all that is elsewhere, (bound + 1,), as in :meth:`Crowd.log_room` without logarithm.
+        """Return the weight of all that is elsewhere, (bound + 1,), as ``log_room`` of the plain crowd has it.
 
-        Its derivative is kept by the logarithm.
+        That is without the logarithm; its derivative is kept by the logarithm.
         """
-        out = tape.value(np.exp(self.plain.log_room()))
-        e = np.arange(self.bound + 1.0)
+        e, factorial = _log_factorials(self.bound)
         away = max(self.away.v, 1e-300)
-        logs = e * np.log(away) - np.concatenate([[0.0], np.cumsum(np.log(e[1:]))])
-        weight = np.exp(logs - logs.max())
+        weight = e * math.log(away) - factorial
+        weight -= weight.max()
+        np.exp(weight, out=weight)
         u = min(self.full.v, 1.0 - 1e-6)
+        room = weight.cumsum()
+        room += weight * (u / (1.0 - u))
+        out = tape.value(np.maximum(room, 1e-300)[::-1].copy())
 
         def back() -> None:
             if not out.g.any():
                 return
-            on = out.g[::-1] / np.maximum(out.v[::-1], 1e-300)
-            on_weight = np.cumsum(on[::-1])[::-1] + on * (u / (1.0 - u))
+            on = (out.g / out.v)[::-1]
+            on_weight = on[::-1].cumsum()[::-1] + on * (u / (1.0 - u))
             if self.full.v < 1.0 - 1e-6:
                 self.full.g += float(on @ weight) / (1.0 - u) ** 2
             if self.away.v > 1e-300:
@@ -146,7 +172,8 @@ class CrowdValues:
         self.held: dict[int, tuple[float, Value]] = {}
         self._common: dict[int, frozenset[int]] = {}
         self._inside, self._alone = flow - arriving > NOTHING * flow, arriving > NOTHING * flow
-        self._source, sync, calls = network.source.tolist(), network.sync.tolist(), network.calls.tolist()
+        self._source, sync, self._calls = network.source.tolist(), network.sync.tolist(), network.calls.tolist()
+        calls = self._calls
         into = network.in_edge.tolist()
         first = network.in_ptr.tolist()
         self._into = [[e for e in into[first[k] : first[k + 1]] if sync[e] and calls[e] > 0] for k in range(network.n)]
@@ -218,18 +245,19 @@ class CrowdValues:
         crowd = self.at(k)
         if crowd is None:
             return None
-        inputs, tape = self.inputs, self.inputs.tape
-        network = inputs.network
-        source = network.source
-        calls = [e for e in self._into[k] if int(source[e]) not in region and int(source[e]) in self.held]
-        callers = list(dict.fromkeys(int(source[e]) for e in calls))
-        most = sum(self.held[j][0] for j in callers)
-        whole = crowd if crowd.plain.felt() else None
+        inputs, tape, held, source = self.inputs, self.inputs.tape, self.held, self._source
+        calls = [e for e in self._into[k] if source[e] not in region and source[e] in held]
+        callers = list(dict.fromkeys([source[e] for e in calls]))
+        most = sum([held[j][0] for j in callers])
+        whole = crowd if crowd.felt() else None
         if not callers or most >= crowd.bound:
             return whole
-        mean = tape.linear([(1.0, self.held[j][1]) for j in callers])
-        ratio = [float(network.calls[e]) for e in calls]
-        senders = [inputs.flow[int(source[e])] for e in calls]
+        total = sum([held[j][1].v for j in callers])
+        if not CrowdValue(int(most), crowd.away, Value(total / most), apart=True).felt():
+            return whole
+        mean = tape.linear([(1.0, held[j][1]) for j in callers])
+        ratio = [self._calls[e] for e in calls]
+        senders = [inputs.flow[source[e]] for e in calls]
         sent = tape.value(sum(c * f.v for c, f in zip(ratio, senders)))
 
         def back() -> None:
@@ -240,8 +268,7 @@ class CrowdValues:
 
         tape.step(back)
         away = _away(tape, mean, sent, inputs.hold[k])
-        out = CrowdValue(int(most), away, tape.linear([(1.0 / most, mean)]), apart=True)
-        return out if out.plain.felt() else whole
+        return CrowdValue(int(most), away, tape.linear([(1.0 / most, mean)]), apart=True)
 
 
 def _size(pair: tuple[float, Value]) -> tuple[float, float]:
@@ -335,14 +362,16 @@ def repeats_of(inputs: Inputs, i: int) -> Value:
     return out
 
 
-def queue_factor_of(repeats: float, scv: float, load: Array, servers: int) -> tuple[Array, Array, Array, Array]:
-    """Return :func:`queue_variability.queue_factor` and its slopes by repeats, scv and load."""
-    x = np.clip(load, 1e-12, 1.0)
+def queue_factor_of(
+    repeats: Array | float, scv: Array | float, load: Array, servers: Array | Index | float
+) -> tuple[Array, Array, Array, Array]:
+    """Return :func:`queue_variability.queue_factor` and its slopes by repeats, scv and load, for one or many queues."""
+    x = np.minimum(np.maximum(load, 1e-12), 1.0)
     size = (servers - 1) * (np.sqrt(4.0 + 5.0 * servers) - 2.0) / (16.0 * servers)
     free = 1.0 - (1.0 - x) * size / x
     felt = np.maximum(free, 0.0)
-    v = max(scv, 0.0)
+    v = np.maximum(scv, 0.0)
     more = (repeats + v) / (repeats + 1.0) - 1.0
     by_load = np.where((free > 0.0) & (load > 1e-12) & (load < 1.0), more * size / x**2, 0.0)
-    by_scv = felt / (repeats + 1.0) if scv > 0.0 else np.zeros_like(felt)
+    by_scv = np.where(np.greater(scv, 0.0), felt / (repeats + 1.0), 0.0)
     return 1.0 + more * felt, felt * (1.0 - v) / (repeats + 1.0) ** 2, by_scv, by_load

@@ -97,6 +97,7 @@ class PoolLinearisation:
         self._again: dict[int, Value] = {}
         self._lazy: dict[int, Value] = {}
         self._wait: list[Value] = []
+        self._swept: Array | None = None  # the weights of the last sweep back
         try:
             self._solve()
         except ModelError:
@@ -212,10 +213,14 @@ class PoolLinearisation:
         weight : (n,) float64
             Zero where pools prescribe no wait.
         """
-        self.tape.clear()
-        for value, w in zip(self._wait, weight[self.rows].tolist()):
-            value.g = w
-        self.tape.sweep()
+        now = weight[self.rows]
+        if self._swept is None or not np.array_equal(now, self._swept):
+            if self._swept is not None:
+                self.tape.clear()
+            for value, w in zip(self._wait, now.tolist()):
+                value.g = w
+            self.tape.sweep()
+            self._swept = now
         inputs = self.inputs
         return PoolPull(
             flow=gathered(inputs.flow), service=gathered(inputs.service), hold_scv=gathered(inputs.hold_scv),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 
 from fea_arch.errors import ModelError
@@ -36,18 +38,13 @@ def add_servers(pools: PoolLinearisation, weight: Array) -> Array:
         outer = pools.outer.get(i)
         if not _felt(found.solved) and outer is None:
             continue
-        mark = tape.mark()
-        try:
+        with tape.paused(), suppress(ModelError):
             crowds, wider = _wider(pools, i)
             out[i] += _around(found.solved, outer.solved if outer else None, wider)
             if outer is not None:
                 more = int(slots[i] + network.replicas[i])
                 other = queue_in_front(inputs, i, wider, crowds, pools.again(i), more)
                 out[i] += sum(value.g * (other.number[k].v - value.v) for k, value in outer.number.items())
-        except ModelError:
-            pass
-        finally:
-            tape.rewind(mark)
     for found in pools.subsystem.values():
         for k, rates in found.solved.stations.items():
             if k not in found.pools and network.law[k] == 0 and network.places[k] < 0:
@@ -60,9 +57,10 @@ def _wider(pools: PoolLinearisation, i: int) -> tuple[CrowdValues, Solved]:
     """Solve a pool with one more worker, and the pools inside that see more of a crowd then."""
     crowds, below = pools.crowds.wider(i)
     new: dict[int, Solved] = {}
-    for j in [*(k for k in pools.subsystem[i].pools if k in below and k != i), i]:
+    inner = below & pools.subsystem[i].pools.keys() - {i}
+    for j in [*(k for k in pools.subsystem[i].pools if k in inner), i] if inner else [i]:
         found = pools.subsystem[j]
-        others = {k: crowds.others(k, found.region) for k in found.others}
+        others = {k: crowds.others(k, found.region) if k in below else crowd for k, crowd in found.others.items()}
         moved = [k for k in new if k in found.varied and k in found.pools]
         if j != i and not moved and all(_same(others[k], crowd) for k, crowd in found.others.items()):
             continue
@@ -73,7 +71,7 @@ def _wider(pools: PoolLinearisation, i: int) -> tuple[CrowdValues, Solved]:
 
 
 def _same(a: CrowdValue | None, b: CrowdValue | None) -> bool:
-    return a is b if a is None or b is None else a.plain == b.plain
+    return a is b if a is None or b is None else a.same(b)
 
 
 def _felt(solved: Solved) -> bool:

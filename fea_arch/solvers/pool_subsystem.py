@@ -11,11 +11,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fea_arch.kernels.pool_paths import pull_trace
-from fea_arch.solvers.closed_linearisation import ClosedValue, running_top
+from fea_arch.solvers.closed_linearisation import ClosedValue
 from fea_arch.solvers.full_pool import FullPool
-from fea_arch.solvers.network import Array, Index
+from fea_arch.solvers.network import Array
 from fea_arch.solvers.pool_calls import Graph, follow
-from fea_arch.solvers.pool_inputs import CrowdValue, Inputs, queue_factor_of
+from fea_arch.solvers.pool_corrections import correct_queues
+from fea_arch.solvers.pool_inputs import CrowdValue, Inputs
 from fea_arch.solvers.reverse_tape import LateValue, Tape, Value
 from fea_arch.solvers.shared_stations import NOTHING
 from fea_arch.solvers.station_beside import StationValue, put_beside_value
@@ -81,7 +82,7 @@ def solve_pool(
 
     tape.step(back_trace)
     stations = [_station(inputs, k, pools) for k in component]
-    least = min((float(queue_factor_of(varied[k][0].v, varied[k][1].v, np.ones(1), 1)[0][0]) for k in component
+    least = min((_full_factor(*varied[k]) for k in component
                  if k in varied and not isinstance(varied[k][0], LateValue)), default=1.0)  # fmt: skip
     population = pool if least >= 1.0 else int(np.ceil(pool / least)) + 1
     if least >= 1.0 and any(isinstance(varied[k][0], LateValue) for k in component if k in varied):
@@ -103,20 +104,26 @@ def solve_pool(
         if bounded:
             put_beside_value(tape, s, tape.linear([(1.0, beside), (-1.0, loose)]), population, crowd)
     closed, first = _close(inputs, i, stations, visits, latency, population)
-    owner, number, queues = _numbers(inputs, i, component, stations, closed, first, varied)
+    owner, number, asked, queues = _numbers(inputs, i, component, stations, closed, first, varied)
     passed = closed.throughput()
     full: Callable[[Value], Value] = lambda scv: scv  # noqa: E731
     if pool > 1:
         full = FullPool(inputs, graph, i, pool, pools, closed, first, component, stations, visits, passed, varied)
     room = tape.value(float(pool))
     if least < 1.0 or any(k in varied for k in component):
-        room = _crowd(tape, network.servers * network.replicas, pool, component, visits, plain, background, varied,
-                      owner, number, queues, passed)  # fmt: skip
+        slots = network.servers * network.replicas
+        room = correct_queues(tape, slots, pool, component, visits, plain, background, varied, owner, number, asked,
+                              queues, passed)  # fmt: skip
     rates, tables = _cut(tape, room, passed, number)
     if replicas > 1:
         rates, tables, room = _side_by_side(tape, rates, tables, room, replicas)
     own = {k: r for k, r in zip(component, plain) if r is not None}
     return Solved(rates, owner, tables, tape.copy(room), full, own)
+
+
+def _full_factor(again: Value, scv: Value) -> float:
+    """Return the queue factor at full load."""
+    return float(1.0 + ((again.v + max(scv.v, 0.0)) / (again.v + 1.0) - 1.0))
 
 
 def _station(inputs: Inputs, k: int, pools: Mapping[int, Solved]) -> StationValue:
@@ -218,8 +225,8 @@ def _close(
 def _numbers(
     inputs: Inputs, i: int, component: list[int], stations: list[StationValue], closed: ClosedValue, first: int,
     varied: Mapping[int, tuple[Value, Value]],
-) -> tuple[list[int], Value, dict[int, Value]]:  # fmt: skip
-    """Return the mean numbers by component, (c, population + 1), and the mean queues where they are corrected."""
+) -> tuple[list[int], Value, list[int], Value]:  # fmt: skip
+    """Return the mean numbers by component, (c, population + 1), and the stations with corrected queues and these."""
     tape = inputs.tape
     population = closed.norm.v.size - 1
     count = np.arange(population + 1)
@@ -254,74 +261,14 @@ def _numbers(
     index = np.array([at[k] for k in who], np.int64)
     number = tape.value(np.zeros((len(owner), population + 1)))
     np.add.at(number.v, index, means.v[:filled])
-    queues = {p: tape.value(means.v[row].copy()) for row, p in enumerate(asked, filled)}
+    queues = tape.value(means.v[filled:].copy())
 
     def back_number() -> None:
         means.g[:filled] += number.g[index]
-        for row, p in enumerate(asked, filled):
-            means.g[row] += queues[p].g
+        means.g[filled:] += queues.g
 
     tape.step(back_number)
-    return owner, number, queues
-
-
-def _crowd(
-    tape: Tape, servers: Index, pool: int, component: list[int], visits: Value, plain: list[Value | None],
-    background: Mapping[int, Value], varied: Mapping[int, tuple[Value, Value]], owner: list[int], number: Value,
-    queues: Mapping[int, Value], passed: Value,
-) -> Value:  # fmt: skip
-    """Shorten or lengthen the queues in place; return how many requests make up the pool then."""
-    population = passed.v.size - 1
-    crowded = tape.value(np.arange(population + 1.0))
-    nothing = Value(0.0)
-    kept = []
-    for p, queue in queues.items():
-        k = component[p]
-        top = plain[p]
-        assert top is not None
-        beside = background.get(p, nothing)
-        load = (passed.v * visits.v[p] + beside.v) / top.v[-1]
-        again, scv = varied[k]
-        factor = queue_factor_of(0.0 if isinstance(again, LateValue) else again.v, scv.v, load, int(servers[k]))
-        shorter = (1.0 - factor[0]) * queue.v
-        row = owner.index(k)
-        crowded.v -= shorter
-        number.v[row] -= shorter
-        kept.append((p, row, queue, top, beside, load, again, scv, factor))
-
-    def back() -> None:
-        for p, row, queue, top, beside, load, again, scv, factor in kept:
-            on = -crowded.g - number.g[row]
-            queue.g += (1.0 - factor[0]) * on
-            on_factor = -queue.v * on
-            if isinstance(again, LateValue):  # the factor is 1, but not its slope by the variability
-                if on_factor.any():
-                    scv.g += float(on_factor @ factor[2]) / (again.late() + 1.0)
-                continue
-            again.g += float(on_factor @ factor[1])
-            scv.g += float(on_factor @ factor[2])
-            on_load = on_factor * factor[3] / top.v[-1]
-            passed.g += on_load * visits.v[p]
-            visits.g[p] += float(on_load @ passed.v)
-            beside.g += float(on_load.sum())
-            top.g[-1] -= float(on_load @ load)
-
-    tape.step(back)
-    top_at = running_top(crowded.v)
-    most = crowded.v[top_at]
-    room = tape.value(float(np.interp(pool, most, np.arange(population + 1.0))))
-    low = int(np.searchsorted(most, pool)) - 1
-    if 0 <= low < population:
-        a, b = int(top_at[low]), int(top_at[low + 1])
-        gap = float(most[low + 1] - most[low])
-        x = (pool - float(most[low])) / gap
-
-        def back_room() -> None:
-            crowded.g[a] -= room.g * (1.0 - x) / gap
-            crowded.g[b] -= room.g * x / gap
-
-        tape.step(back_room)
-    return room
+    return owner, number, asked, queues
 
 
 def _cut(tape: Tape, room: Value, passed: Value, number: Value) -> tuple[Value, Value]:

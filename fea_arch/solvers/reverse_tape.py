@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,14 @@ class Value:
 
     def __init__(self, v: Any) -> None:
         self.v = v
-        self.g: Any = np.zeros_like(v) if isinstance(v, np.ndarray) else 0.0
+        self.g: Any = np.zeros(v.shape) if isinstance(v, np.ndarray) else 0.0
+
+
+def _constant(v: Any) -> Value:
+    """Return a value whose derivative nobody asks for."""
+    out = Value.__new__(Value)
+    out.v, out.g = v, 0.0
+    return out
 
 
 class LateValue(Value):
@@ -45,40 +53,44 @@ class Tape:
     """
 
     def __init__(self) -> None:
-        self._values: list[Value] = []
+        self._numbers: list[Value] = []
+        self._arrays: list[Value] = []
         self._steps: list[Callable[[], None]] = []
+        self._recording = True
 
     def value(self, v: Any) -> Value:
         """Return a new value that is cleared before every sweep."""
+        if not self._recording:
+            return _constant(v)
         out = Value(v)
-        self._values.append(out)
+        (self._arrays if isinstance(v, np.ndarray) else self._numbers).append(out)
         return out
 
     def step(self, back: Callable[[], None]) -> None:
         """Record how a step is swept back."""
-        self._steps.append(back)
+        if self._recording:
+            self._steps.append(back)
 
     def clear(self) -> None:
         """Forget all derivatives."""
-        for value in self._values:
-            if isinstance(value.v, np.ndarray):
-                value.g.fill(0.0)
-            else:
-                value.g = 0.0
+        for value in self._arrays:
+            value.g.fill(0.0)
+        for value in self._numbers:
+            value.g = 0.0
 
     def sweep(self) -> None:
         """Sweep back over all steps, from the derivatives that results were given."""
         for back in reversed(self._steps):
             back()
 
-    def mark(self) -> tuple[int, int]:
-        """Return where the tape ends now."""
-        return len(self._values), len(self._steps)
-
-    def rewind(self, mark: tuple[int, int]) -> None:
-        """Cut off what was recorded since a mark."""
-        del self._values[mark[0] :]
-        del self._steps[mark[1] :]
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Work out values without derivatives: what is made meanwhile is not on the tape."""
+        before, self._recording = self._recording, False
+        try:
+            yield
+        finally:
+            self._recording = before
 
     # -- small steps -----------------------------------------------------------
     def linear(self, parts: list[tuple[float, Value]], constant: float = 0.0) -> Value:
