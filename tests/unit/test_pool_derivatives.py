@@ -120,3 +120,23 @@ def test_one_worker_more_is_exact_in_its_own_pool(seed):
         more = network.servers.copy()
         more[i] += 1
         assert got[i] == pytest.approx(value(more) - value(network.servers), rel=1e-8)
+
+
+def test_sweeps_back_do_not_depend_on_what_was_asked_before():
+    state, pools = felt(2)
+    rng = np.random.default_rng(7)
+    first, second = np.zeros((2, state.network.n))
+    first[pools.rows], second[pools.rows] = rng.normal(size=(2, pools.rows.size))
+    fresh = {id(w): felt(2)[1].pull(w) for w in (first, second)}
+    for weight in (first, first, second, first):
+        found = pools.pull(weight)
+        for name, value in vars(fresh[id(weight)]).items():
+            assert np.array_equal(getattr(found, name), value), name
+            getattr(found, name)[:] = np.nan  # what is returned is the caller's own
+    size = [len(x) for x in (pools.tape._numbers, pools.tape._arrays, pools.tape._steps)]
+    more = add_servers(pools, second)
+    assert more.any()
+    assert np.array_equal(more, add_servers(felt(2)[1], second))
+    # pools solved with one worker more are not on the tape
+    assert size == [len(x) for x in (pools.tape._numbers, pools.tape._arrays, pools.tape._steps)]
+    assert np.array_equal(pools.pull(second).flow, fresh[id(second)].flow)
