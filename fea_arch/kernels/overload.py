@@ -88,7 +88,7 @@ def _chain(lam: float, rates: Any, first: int, c: int, scale: float, places: int
     return mean / total / (lam * max(1.0 - block, 1e-300)), block
 
 
-@subroutine
+@subroutine(inline=True)
 def _series(amount: float, go: float) -> Any:
     """Expected calls made of ``amount`` in a row when each goes on with probability ``go``, and P(all go on)."""
     if go >= 1.0 - 1e-15:
@@ -99,7 +99,7 @@ def _series(amount: float, go: float) -> Any:
     return (1.0 - power) / (1.0 - go) + part * power, power * (1.0 - part + part * go)
 
 
-@subroutine
+@subroutine(inline=True)
 def _edge(
     e: int, j: int, latency: Any, timeout: Any, retries: Any, backoff: Any, budget: Any, cancel: Any, cut: Any,
     outcome: Any, response: Any, variance: Any, full: Any, tries: Any, per: Any, edge_time: Any, edge_var: Any,
@@ -155,7 +155,7 @@ def _edge(
     edge_var[e] = a * var + (a - 1.0) * one * one
 
 
-@subroutine
+@subroutine(inline=True)
 def _book(here: Any, per: Any, e: int, calls: float, required: bool) -> float:
     """Add the failures of one call, optional ones only if it hangs; return the chance to go on."""
     here[4] += calls * per[e, 4]
