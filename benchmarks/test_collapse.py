@@ -8,7 +8,6 @@ everything: what is saved there is saved by sweeping many outages side by side.
 
 from __future__ import annotations
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,5 +109,4 @@ def test_path_to_collapse_of_1000_components(benchmark):
     assert np.isfinite(result.collapse_factor)
     assert result.complete
     benchmark.extra_info["equilibria"] = result.solves
-    if os.environ.get("FEA_ARCH_BENCH") == "full":  # seconds tell of the machine, too: not in a run without timing
-        assert benchmark.stats.stats.min < 1.0
+    assert benchmark.stats.stats.min < 1.0

@@ -6,7 +6,6 @@ import time
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 import fea_arch as fa
 from fea_arch.solvers.network import build_network
@@ -81,7 +80,6 @@ def test_sensitivities_cost_less_than_three_static_solves(benchmark):
     assert whole < 3.0 * solve
 
 
-@pytest.mark.full
 def test_sensitivities_of_felt_pools_cost_less_than_three_static_solves(benchmark):
     arch = teams(5000)
     state = solve_network(build_network(arch), tol=1e-12)

@@ -15,16 +15,22 @@ __all__ = ["erlang_b", "erlang_c", "mmc_load", "mmc_number", "waiting_probabilit
 
 
 @subroutine
-def waiting_probability(c: int, a: float) -> float:
-    """Probability of waiting in M/M/c at offered load ``a`` [1]; 1 at and above capacity."""
-    if a >= c:
-        return 1.0
+def _blocking(c: int, a: float) -> float:
+    """Blocking probability of M/M/c/c at offered load ``a`` [1], by Erlang's recursion over the servers."""
     b = 1.0
     for k in range(1, c + 1):
         b = a * b / (k + a * b)
         if b < 1e-300:
-            b = 0.0
-            break
+            return 0.0
+    return b
+
+
+@subroutine
+def waiting_probability(c: int, a: float) -> float:
+    """Probability of waiting in M/M/c at offered load ``a`` [1]; 1 at and above capacity."""
+    if a >= c:
+        return 1.0
+    b = _blocking(c, a)
     return b / (1.0 - a / c * (1.0 - b))
 
 
@@ -40,14 +46,7 @@ def erlang_b(servers: Any, load: Any, out: Any) -> None:
     out : (n,) float64
     """
     for i in range(servers.size):
-        a = load[i]
-        b = 1.0
-        for k in range(1, servers[i] + 1):
-            b = a * b / (k + a * b)
-            if b < 1e-300:
-                b = 0.0
-                break
-        out[i] = b
+        out[i] = _blocking(servers[i], load[i])
 
 
 @kernel(work=lambda servers, load, out: 8.0 * float(servers.sum()))
@@ -67,12 +66,7 @@ def erlang_c(servers: Any, load: Any, out: Any) -> None:
 @subroutine
 def _number(c: int, a: float, v: float) -> Any:
     """Mean number in M/M/c at offered load ``a`` and its derivative."""
-    b = 1.0
-    for k in range(1, c + 1):
-        b = a * b / (k + a * b)
-        if b < 1e-300:
-            b = 0.0
-            break
+    b = _blocking(c, a)
     slope = b * (c / a - 1.0 + b) if a > 0.0 else (1.0 if c == 1 else 0.0)
     below = c - a * (1.0 - b)
     queue = c * b / below
