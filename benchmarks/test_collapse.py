@@ -105,7 +105,7 @@ def test_1000_samples_of_the_bundled_platform(benchmark):
 def test_path_to_collapse_of_1000_components(benchmark):
     arch = services(1000, 50, 0)
     fa.fracture(arch)
-    result = benchmark.pedantic(lambda: fa.fracture(arch), rounds=3)
+    result = benchmark.pedantic(lambda: fa.fracture(arch), rounds=8)  # the best counts: machines are shared
     assert np.isfinite(result.collapse_factor)
     assert result.complete
     benchmark.extra_info["equilibria"] = result.solves
