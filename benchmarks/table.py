@@ -76,7 +76,8 @@ def merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     files = {entry["file"] for entry in new["benchmarks"]}
     kept = [{"date": old["datetime"], **entry} for entry in old["benchmarks"] if entry["file"] not in files]
     both = sorted([*kept, *new["benchmarks"]], key=lambda e: (e["file"], e["name"]))
-    return {**new, "benchmarks": both}
+    machine = {**new["machine"], "full": old["machine"]["full"] or new["machine"]["full"]}
+    return {**new, "machine": machine, "benchmarks": both}
 
 
 def time_text(seconds: float) -> str:
