@@ -17,9 +17,9 @@ from fea_arch.solvers.overload_model import OverloadModel
 __all__ = ["OutageBatches"]
 
 #: Outages side by side: more of them share indices and branches, fewer stay in the caches.
-LANES = 64
+LANES = 128
 #: Largest size of the work arrays [byte].
-MOST_BYTES = 512_000_000
+MOST_BYTES = 1_024_000_000
 
 #: Components and edges that are gone together.
 Case = tuple[tuple[int, ...], tuple[int, ...]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -116,27 +117,25 @@ def _population(network: Network, external: Array, cancel: Flags) -> Array:
     Every path to a component leads through its dominators; a blocking one lets in no more than it has workers.
     """
     n = network.n
-    bound = np.full(n, np.inf)
     pool = np.where((network.law == 0) & network.blocking, network.servers * network.replicas, np.inf).tolist()
-    forgets = (~np.isnan(network.timeout) & ~cancel) | ~network.sync
-    dominator, depth = np.full(n, -1).tolist(), [0] * n
-    reached = np.zeros(n, bool)
-    sizes = np.diff(network.start)
-    ends = np.cumsum(sizes)
-    source = network.source.tolist()
-    for k in range(sizes.size - 1, -1, -1):
-        members = network.order[ends[k] - sizes[k] : ends[k]].tolist()
-        if sizes[k] > 1:
-            reached[members] = True
+    forgets = ((~np.isnan(network.timeout) & ~cancel) | ~network.sync).tolist()
+    dominator, depth = [-1] * n, [0] * n
+    reached = [False] * n
+    start, order, outside = network.start.tolist(), network.order.tolist(), (external > 0).tolist()
+    ptr, into, source = network.in_ptr.tolist(), network.in_edge.tolist(), network.source.tolist()
+    used = (network.calls > 0).tolist()
+    bound = [math.inf] * n
+    for k in range(len(start) - 2, -1, -1):
+        if start[k + 1] - start[k] > 1:
+            for i in order[start[k] : start[k + 1]]:
+                reached[i] = True
             continue
-        i = members[0]
-        edges = network.in_edge[network.in_ptr[i] : network.in_ptr[i + 1]]
-        edges = edges[network.calls[edges] > 0]
-        edges = edges[reached[network.source[edges]]] if edges.size else edges
-        reached[i] = bool(external[i] > 0 or edges.size)
-        if external[i] > 0 or not edges.size or forgets[edges].any():
+        i = order[start[k]]
+        edges = [e for e in into[ptr[i] : ptr[i + 1]] if used[e] and reached[source[e]]]
+        reached[i] = outside[i] or bool(edges)
+        if outside[i] or not edges or any(forgets[e] for e in edges):
             continue
-        callers = {source[e] for e in edges.tolist()}
+        callers = {source[e] for e in edges}
         if i in callers:
             continue
         bound[i] = sum(min(pool[j], bound[j]) for j in callers)
@@ -147,7 +146,7 @@ def _population(network: Network, external: Array, cancel: Flags) -> Array:
         if common >= 0:
             depth[i] = depth[common] + 1
             bound[i] = min(bound[i], pool[common], bound[common])
-    return bound
+    return np.array(bound, float)
 
 
 def _meet(a: int, b: int, dominator: list[int], depth: list[int]) -> int:
