@@ -158,7 +158,7 @@ def test_the_analysis_is_the_same_side_by_side(monkeypatch):
 
 
 def test_ctrl_c_keeps_the_rows_of_whole_batches(monkeypatch):
-    arch = graph(5, 200)
+    arch = graph(5, 60)
     alone = fa.contingency(arch)
     monkeypatch.setattr(outages, "SIDE_BY_SIDE", 0)
     original, calls = OutageBatches.sweep, []
