@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from typing import Any, TypeVar, cast, overload
 
-__all__ = ["kernel", "registered_kernels", "subroutine"]
+__all__ = ["kernel", "registered_kernels", "subroutine", "variant"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 _REGISTRY: dict[str, Any] = {}
@@ -106,15 +106,57 @@ def _bind(function: Callable[..., Any], jit: Callable[..., Any], done: dict[Any,
             if value not in done:
                 done[value] = jit(_bind(cast(Any, value), jit, done), **options)
             scope[name] = done[value]
-    copy = types.FunctionType(code, scope, function.__name__, function.__defaults__, function.__closure__)
-    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    return _copy(function, scope)
+
+
+def _copy(function: Callable[..., Any], scope: dict[str, Any]) -> types.FunctionType:
+    copy = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    )
+    copy.__module__, copy.__qualname__, copy.__doc__ = function.__module__, function.__qualname__, function.__doc__
     return copy
+
+
+def _exchange(function: Callable[..., Any], instead: dict[str, Any], done: dict[Any, Any]) -> Any:
+    """Return a function that calls others in place of the named ones, also through subroutines; or itself."""
+    if function not in done:
+        scope, changed = dict(function.__globals__), False
+        for name in function.__code__.co_names:
+            value = scope.get(name)
+            if name in instead:
+                scope[name] = instead[name]
+            elif _subroutine_options(value) is not None:
+                scope[name] = _exchange(cast(Any, value), instead, done)
+            changed = changed or scope.get(name) is not value
+        done[function] = _copy(function, scope) if changed else function
+        if changed and _subroutine_options(function) is not None:
+            done[function].__fea_subroutine__ = _subroutine_options(function)
+    return done[function]
+
+
+def variant(of: F, name: str, instead: dict[str, Callable[..., Any]]) -> F:
+    """Make another kernel of the same source, which calls other subroutines.
+
+    Parameters
+    ----------
+    of : kernel
+    name : str
+        Name of the new kernel.
+    instead : dict
+        Subroutine to call in place of each of the named ones, which ``of`` calls directly or through others.
+    """
+    copy = _exchange(cast(Any, of).py_func, instead, {})
+    copy.__name__ = copy.__qualname__ = name
+    return cast(F, kernel(copy))
 
 
 def _compile(function: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any]:
     import numba
 
-    plain = {"nopython": True, "error_model": "numpy", "nogil": True}
+    # only kernels call subroutines: ways in from Python and C would take a quarter of the time to compile
+    plain = {
+        "nopython": True, "error_model": "numpy", "nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True,
+    }  # fmt: skip
     name = _cache_name(function)
     function = _bind(function, lambda f, **special: numba.jit(**plain, **special)(f), {})
     function.__qualname__ = name

@@ -5,21 +5,15 @@ Flows enter the books with the weights of the method, so the balance of requests
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from fea_arch.kernels.compile import subroutine
 from fea_arch.kernels.fluid_stage import ask, stage
+from fea_arch.kernels.tr_bdf2 import E0, E1, E2, D, W
 
 __all__ = ["WORK", "advance", "find_flows"]
-
-_D = 1.0 - math.sqrt(0.5)
-_W = math.sqrt(2.0) / 4.0
-_E0 = (1.0 - _W) / 3.0 - _W
-_E1 = (3.0 * _W + 1.0) / 3.0 - _W
-_E2 = _D / 3.0 - _D
 
 #: Columns of ``work``: number, net inflow, flow, inflow and share admitted before the step, the last four at its inner
 #: stage, ``alpha``, ``beta``, ``rhs``, then ``b0`` and ``b1`` of both stages.
@@ -103,7 +97,7 @@ def advance(
     external = station[8]
     n = number.size
     many = 200 if again or hosts[1].size > 0 else 1
-    theta = _D * step
+    theta = D * step
     for i in range(n):
         work[i, 0] = number[i]
         work[i, 10] = 1.0
@@ -123,10 +117,10 @@ def advance(
             work[i, 6] = flow[i]
             work[i, 7] = inflow[i]
             work[i, 8] = admitted[i]
-            work[i, 11] = work[i, 0] + _W * step * (past[i, 0] + work[i, 5])
+            work[i, 11] = work[i, 0] + W * step * (past[i, 0] + work[i, 5])
             if lag[i] > 0.0:
                 bend = (work[i, 6] - past[i, 1]) / theta - past[i, 5]
-                work[i, 9] = (past[i, 1] + _W * step * (past[i, 5] + bend)) * (1.0 - work[i, 10])
+                work[i, 9] = (past[i, 1] + W * step * (past[i, 5] + bend)) * (1.0 - work[i, 10])
         count = stage(
             theta, factors[2], 1, net, station, tables, hosts, calls, state, law, edge, work, again, many, True
         )
@@ -134,7 +128,7 @@ def advance(
         error = 0.0
         for i in range(n):
             f2 = inflow[i] * admitted[i] - flow[i]
-            raw = abs(step * (_E0 * past[i, 0] + _E1 * work[i, 5] + _E2 * f2))
+            raw = abs(step * (E0 * past[i, 0] + E1 * work[i, 5] + E2 * f2))
             size = (abs(work[i, 0]) + abs(number[i]) + 0.1) * (1.0 + theta * min(turn[i], past[i, 4]))
             if not raw <= error * size:
                 error = raw / size
@@ -151,13 +145,13 @@ def advance(
         return error / tolerance if error < np.inf else np.inf
     for i in range(n):
         f2 = inflow[i] * admitted[i] - flow[i]
-        books[i, 0] += step * (_W * (past[i, 2] + work[i, 7]) + _D * inflow[i])
-        books[i, 1] += step * (_W * (past[i, 2] * past[i, 3] + work[i, 7] * work[i, 8]) + _D * inflow[i] * admitted[i])
-        books[i, 2] += step * (_W * (past[i, 1] + work[i, 6]) + _D * flow[i])
-        books[i, 3] += step * (extra[i] + external[i] * (_W * (factors[0] + factors[1]) + _D * factors[2]))
+        books[i, 0] += step * (W * (past[i, 2] + work[i, 7]) + D * inflow[i])
+        books[i, 1] += step * (W * (past[i, 2] * past[i, 3] + work[i, 7] * work[i, 8]) + D * inflow[i] * admitted[i])
+        books[i, 2] += step * (W * (past[i, 1] + work[i, 6]) + D * flow[i])
+        books[i, 3] += step * (extra[i] + external[i] * (W * (factors[0] + factors[1]) + D * factors[2]))
         if lag[i] > 0.0:
             bend = (work[i, 6] - past[i, 1]) / theta - past[i, 5]
-            past[i, 5] = (flow[i] - past[i, 1] - _W * step * (past[i, 5] + bend)) / theta
+            past[i, 5] = (flow[i] - past[i, 1] - W * step * (past[i, 5] + bend)) / theta
         noise = inflow[i] * admitted[i] + flow[i] * scv[i]
         spread[i] = (spread[i] + step * noise) * work[i, 10] / (work[i, 10] + 2.0 * step * turn[i])
         if keep:

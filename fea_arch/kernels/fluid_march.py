@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from fea_arch.kernels.compile import kernel, subroutine
+from fea_arch.kernels.compile import kernel, subroutine, variant
 from fea_arch.kernels.fluid import advance, find_flows
 from fea_arch.kernels.fluid_calls import renew_calls
+from fea_arch.kernels.fluid_lanes import fold, unfold, unfold_record
+from fea_arch.kernels.fluid_lanes_back import go_back_wide
+from fea_arch.kernels.fluid_lanes_out import go_wide
 from fea_arch.kernels.fluid_pass import go, go_back
-from fea_arch.kernels.fluid_rows import pack, unpack, unpack_record
+from fea_arch.kernels.fluid_rows import arrange, pack, put_back, show, unpack, unpack_record
 
 __all__ = [
     "BEFORE",
@@ -29,6 +32,7 @@ __all__ = [
     "REPEATED",
     "STEPS",
     "march",
+    "march_side_by_side",
 ]  # fmt: skip
 
 # why the march came back: at its end, records full, out of memory, no step small enough, or to let others speak
@@ -138,7 +142,7 @@ def _steps(
     clock: Any, count: Any, rule: Any, curve: Any, net: Any, station: Any, tables: Any, hosts: Any, calls: Any,
     state: Any, law: Any, contract: Any, answer: Any, noise: Any, lags: Any, closed: Any, past: Any, work: Any,
     edge: Any, books: Any, times: Any, stamp: Any, rows: Any, again: bool, known: bool, direct: bool, populated: bool,
-    colds: bool, packed: Any,
+    colds: bool, packed: Any, arranged: Any,
 ) -> Any:  # fmt: skip
     """Step and record until there is a reason to come back."""
     end, tolerance, fixed, longest, most = rule
@@ -153,6 +157,7 @@ def _steps(
             if count[FILLED] == stamp.size:
                 return FULL
             if direct:
+                show(arranged, packed)
                 unpack_record(packed, net, state, answer, spread, past)
             stamp[count[FILLED]] = t
             _keep(rows, count[FILLED], state, spread, answer)
@@ -162,6 +167,7 @@ def _steps(
             if count[FILLED] == stamp.size:
                 return FULL
             if direct:
+                show(arranged, packed)
                 unpack_record(packed, net, state, answer, spread, past)
             goal, before = times[count[NEXT]], clock[BEFORE]
             x = min(max((goal - before) / (t - before), 0.0), 1.0)
@@ -191,7 +197,7 @@ def _steps(
         )
         keep = count[NEXT] < times.size and times[count[NEXT]] <= (t + step) * (1.0 + 1e-9)
         if direct:
-            error = go(step, factors, packed, tables, known)
+            error = go(step, factors, arranged, tables, known)
             if fixed == 0.0:
                 error /= tolerance
             elif error < np.inf:
@@ -219,7 +225,7 @@ def _steps(
         count[STEPS] += 1
         count[OWED] = 1
         if direct:
-            moved, count[BROKEN_NODE] = go_back(step, factors, packed, net[0], work, keep)
+            moved, count[BROKEN_NODE] = go_back(step, factors, arranged, net[0], work, keep)
         else:
             moved, count[BROKEN_NODE] = renew_calls(
                 net, station, calls, state, contract, spread, scv, crush, edge, answer
@@ -238,7 +244,7 @@ def _steps(
 def march(
     clock: Any, count: Any, rule: Any, curve: Any, net: Any, station: Any, tables: Any, hosts: Any, calls: Any,
     state: Any, law: Any, contract: Any, answer: Any, noise: Any, lags: Any, closed: Any, past: Any, work: Any,
-    edge: Any, books: Any, times: Any, stamp: Any, rows: Any, again: bool, fresh: bool,
+    edge: Any, books: Any, times: Any, stamp: Any, rows: Any, who: Any, again: bool, fresh: bool,
 ) -> Any:  # fmt: skip
     """Step until an event, and record every step or given times.
 
@@ -260,6 +266,8 @@ def march(
         Times to record [s]; empty to record every step.
     stamp, rows : (r,) and (7, r, n) float64
         Records.
+    who : (blocks * LANES,) int64
+        Blocks of components to step side by side, see :func:`fea_arch.kernels.fluid_lanes.fold`; here not used.
     again : bool
         Whether the calls have a cycle.
     fresh : bool
@@ -303,10 +311,35 @@ def march(
     packed = pack(
         net[0].size if direct else 0, net, station, calls, state, law, contract, answer, noise, lag, past, books
     )
+    arranged = arrange(packed, who)
     reason = _steps(
         clock, count, rule, curve, net, station, tables, hosts, calls, state, law, contract, answer, noise, lags,
         closed, past, work, edge, books, times, stamp, rows, again, known, direct, populated, colds, packed,
+        arranged,
     )  # fmt: skip
     if direct:
+        put_back(arranged, packed)
         unpack(packed, net, calls, state, law, answer, spread, past, books)
     return reason
+
+
+@subroutine
+def _no_sweep(*given: Any) -> float:
+    """Stand for the sweeps where there is no feedback: a step by them would fail."""
+    return np.inf
+
+
+@subroutine
+def _no_renewal(*given: Any) -> Any:
+    """Stand for what follows the sweeps."""
+    return 0.0, -1
+
+
+#: The same for many components that do not feed back; ``who`` names the blocks.
+march_side_by_side = variant(
+    march, "march_side_by_side",
+    {
+        "arrange": fold, "go": go_wide, "go_back": go_back_wide, "put_back": unfold, "show": unfold_record,
+        "advance": _no_sweep, "renew_calls": _no_renewal,
+    },
+)  # fmt: skip

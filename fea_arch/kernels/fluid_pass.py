@@ -7,7 +7,6 @@ about one of them in one row, and callers add their requests to their callees: m
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -24,22 +23,11 @@ from fea_arch.kernels.fluid_rows import (
     WHOLE,
 )  # fmt: skip
 from fea_arch.kernels.fluid_stage import busy_servers, find_cell, followed, improve
+from fea_arch.kernels.tr_bdf2 import D, E0, E1, E2, W, grown
 # isort: on
 
 __all__ = ["go", "go_back"]
 
-_D = 1.0 - math.sqrt(0.5)
-_W = math.sqrt(2.0) / 4.0
-_E0 = (1.0 - _W) / 3.0 - _W
-_E1 = (3.0 * _W + 1.0) / 3.0 - _W
-_E2 = _D / 3.0 - _D
-_SIXTH = 1.0 / 6.0
-
-
-@subroutine(inline=True)
-def _grown(span: float, time: float) -> Any:
-    """``time**3`` over the share of a phase that is left after ``span``, third order as in ``ask`` [s^3]."""
-    return time * time * time + span * (time * time + span * (0.5 * time + span * _SIXTH))
 
 
 @subroutine
@@ -61,7 +49,7 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
     """
     ptr, target, node, out, _, _, come, reach = packed
     cubic, blocked, cells = tables
-    theta = _D * step
+    theta = D * step
     error = 0.0
     for k in range(node.shape[0]):
         first, end = ptr[k], ptr[k + 1]
@@ -88,7 +76,7 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
             out[head, AFTER] = 0.0
             if time > 1e-12:
                 per = 1.0 / time
-                whole0, whole1 = _grown(2.0 * theta, time), _grown(step, time)
+                whole0, whole1 = grown(2.0 * theta, time), grown(step, time)
                 cube = time * time * time / (whole0 * whole1)  # one division for both stages
                 left0, left1 = cube * whole1, cube * whole0
                 new0, new1 = time * (1.0 - left0), time * (1.0 - left1)
@@ -178,10 +166,10 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
                 for p in range(first, end):
                     come[target[p], 0] += out[p, RATE] * (reach[p - first, 0] + reach[p - first, 1] * y)
                 net1 = arrive * share - y
-                rhs = number + _W * step * (net + net1)
+                rhs = number + W * step * (net + net1)
                 if lag > 0.0:
                     bend = (y - flow) / theta - node[k, BEND]
-                    alpha = (flow + _W * step * (node[k, BEND] + bend)) * (1.0 - beta)
+                    alpha = (flow + W * step * (node[k, BEND] + bend)) * (1.0 - beta)
                 b0, b1, least, factor, valid = b10, b11, -np.inf, factors[2], True
             else:
                 node[k, NUMBER2] = now
@@ -194,7 +182,7 @@ def go(step: float, factors: Any, packed: Any, tables: Any, known: bool) -> Any:
                     come[target[p], 1] += out[p, RATE] * (reach[p - first, 2] + reach[p - first, 3] * y)
                     if out[p, HEAD] > 0.0:
                         out[p, AFTER] = out[p, STAY] + out[p, AFTER] * y
-                raw = abs(step * (_E0 * net + _E1 * net1 + _E2 * (arrive * share - y)))
+                raw = abs(step * (E0 * net + E1 * net1 + E2 * (arrive * share - y)))
                 size = (abs(number) + abs(now) + 0.1) * (1.0 + theta * min(turn, node[k, TURN]))
                 if not raw <= error * size:
                     error = raw / size
@@ -234,8 +222,8 @@ def go_back(step: float, factors: Any, packed: Any, order: Any, work: Any, keep:
     """
     ptr, target, node, out, back, reply, _, _ = packed
     detours = reply[:, RARE : RARE + 3]
-    theta = _D * step
-    given = _W * (factors[0] + factors[1]) + _D * factors[2]
+    theta = D * step
+    given = W * (factors[0] + factors[1]) + D * factors[2]
     broken = -1
     moved = 0.0
     for k in range(node.shape[0] - 1, -1, -1):
@@ -251,15 +239,15 @@ def go_back(step: float, factors: Any, packed: Any, order: Any, work: Any, keep:
             work[i, 3] = inflow0
             work[i, 4] = admitted0
         entered = inflow * admitted
-        node[k, BOOKS] += step * (_W * (inflow0 + inflow1) + _D * inflow)
-        node[k, BOOKS + 1] += step * (_W * (inflow0 * admitted0 + inflow1 * admitted1) + _D * entered)
-        node[k, BOOKS + 2] += step * (_W * (flow0 + flow1) + _D * y)
+        node[k, BOOKS] += step * (W * (inflow0 + inflow1) + D * inflow)
+        node[k, BOOKS + 1] += step * (W * (inflow0 * admitted0 + inflow1 * admitted1) + D * entered)
+        node[k, BOOKS + 2] += step * (W * (flow0 + flow1) + D * y)
         node[k, BOOKS + 3] += step * (node[k, EXTRA] + node[k, OUTSIDE] * given)
         beta = 1.0
         if lag > 0.0:
             beta = theta / (lag + theta)
             bend = (flow1 - flow0) / theta - node[k, BEND]
-            node[k, BEND] = (y - flow0 - _W * step * (node[k, BEND] + bend)) / theta
+            node[k, BEND] = (y - flow0 - W * step * (node[k, BEND] + bend)) / theta
         spread = (node[k, SPREAD] + step * (entered + y * scv)) * beta / (beta + 2.0 * step * turn)
         node[k, SPREAD] = spread
         node[k, NUMBER] = now

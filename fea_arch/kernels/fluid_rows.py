@@ -12,29 +12,29 @@ from fea_arch.kernels.compile import subroutine
 __all__ = [
     "ADMITTED", "ADMITTED1", "ADMITTED2", "AFTER", "APART", "AWAY", "BACKOFF", "BEND", "BOOKS", "BOUNDED", "BOW",
     "BUDGET", "CEILING", "CONTENT", "COPIES", "CRUSH", "EACH", "EXTRA", "FLOW", "FLOW1", "FLOW2", "HEAD", "HELD",
-    "INFLOW", "INFLOW1", "INFLOW2", "LAG", "LATENCY", "LIMIT", "MORE", "NET", "NUMBER", "NUMBER2", "OUTSIDE", "PART",
-    "PASSED", "RARE", "RATE", "REQUIRED", "RESPONSE", "RETRIES", "ROW", "SCALE", "SCV", "SERVICE", "SLOPE", "SPAN",
-    "SPREAD", "STAY", "SUCCESS", "SYNC", "TIME", "TIMEOUT", "TRIES", "TURN", "TURN2", "UP", "VALUE", "VARIANCE", "WAIT",
-    "WEIGHT", "WHOLE", "pack", "unpack", "unpack_record",
+    "INFLOW", "INFLOW1", "INFLOW2", "LAG", "LATENCY", "LIMIT", "MADE", "MORE", "NET", "NUMBER", "NUMBER2", "OUTSIDE",
+    "PART", "PASSED", "RARE", "RATE", "REQUIRED", "RESPONSE", "RETRIES", "ROW", "SCALE", "SCV", "SERVICE", "SLOPE",
+    "SPAN", "SPREAD", "STAY", "SUCCESS", "SYNC", "TIME", "TIMEOUT", "TRIES", "TURN", "TURN2", "UP", "VALUE", "VARIANCE",
+    "WAIT", "WEIGHT", "WHOLE", "arrange", "pack", "put_back", "show", "unpack", "unpack_record",
 ]  # fmt: skip
 
-# columns of a node: what it is made of,
-ROW, SCALE, COPIES, SERVICE, LIMIT, CEILING, UP, BOUNDED, OUTSIDE, EXTRA, LAG = range(11)
-# where its law was evaluated, and number, flow, inflow, share admitted, turn-over, dy/dt, net inflow before the step,
-WHOLE, VALUE, SLOPE, NUMBER, FLOW, INFLOW, ADMITTED, TURN, BEND, NET = range(11, 21)
-# flow, inflow and share admitted at the inner stage; what they, number, turn-over and workers that wait are at the end
-FLOW1, INFLOW1, ADMITTED1, NUMBER2, FLOW2, INFLOW2, ADMITTED2, TURN2, AWAY = range(21, 30)
-# half the second derivative of the law where it was evaluated, and how far that is followed,
-BOW, SPAN = 30, 31
-# variance of the number, variability of services, number at which memory runs out, books
-SPREAD, SCV, CRUSH, BOOKS = 32, 33, 34, 35
+# columns of a node: where its law was evaluated (all inside, value, derivative, half the second one), how far that is
+# followed; number, flow, inflow, share admitted, turn-over, dy/dt, net inflow before the step, variance of the number,
+WHOLE, VALUE, SLOPE, BOW, SPAN, NUMBER, FLOW, INFLOW, ADMITTED, TURN, BEND, NET, SPREAD = range(13)
+# flow, inflow and share admitted at the inner stage; what they, number, turn-over and workers that wait are at the end,
+FLOW1, INFLOW1, ADMITTED1, NUMBER2, FLOW2, INFLOW2, ADMITTED2, TURN2, AWAY = range(13, 22)
+# books,
+BOOKS = 22
+# and what it is made of, with the variability of services and the number at which memory runs out
+ROW, SCALE, COPIES, LIMIT, CEILING, BOUNDED, UP, SERVICE, OUTSIDE, EXTRA, LAG, SCV, CRUSH = range(26, 39)
+MADE = ROW
 NODE = 40
 # columns of a call on the way out: time of a request, share that goes on, rate, content of the phase now and after the
 # step, whether a phase begins, whether its workers wait, and what stays of the content
 TIME, PASSED, RATE, CONTENT, AFTER, HEAD, HELD, STAY = range(8)
 OUT = 8
-# columns of a call on the way back
-EACH, LATENCY, TIMEOUT, RETRIES, BACKOFF, BUDGET, WEIGHT, WAIT, TRIES, SYNC, REQUIRED, PART = range(12)
+# columns of a call on the way back: what it is made of, and time and number of its tries
+EACH, LATENCY, TIMEOUT, RETRIES, BACKOFF, BUDGET, WEIGHT, SYNC, REQUIRED, PART, WAIT, TRIES = range(12)
 BACK = 12
 # columns of an answer: response time, its variance, share answered, detour (probability, time, variance)
 RESPONSE, VARIANCE, SUCCESS, RARE, MORE, APART = range(6)
@@ -182,3 +182,19 @@ def unpack_record(packed: Any, net: Any, state: Any, answer: Any, spread: Any, p
         past[i, 0] = node[k, NET]
         answer[1][i] = reply[k, RESPONSE]
         answer[5][i] = node[k, SERVICE]
+
+
+@subroutine
+def arrange(packed: Any, who: Any) -> Any:
+    """Return what the passes work on: the rows as they are."""
+    return packed
+
+
+@subroutine
+def put_back(arranged: Any, packed: Any) -> None:
+    """Copy what the steps renewed back to the rows: it is there."""
+
+
+@subroutine
+def show(arranged: Any, packed: Any) -> None:
+    """Copy what a record shows back to the rows: it is there."""

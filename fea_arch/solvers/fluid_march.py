@@ -29,8 +29,10 @@ from fea_arch.kernels.fluid_march import (
     REPEATED,
     STEPS,
     march,
+    march_side_by_side,
 )
 from fea_arch.solvers.fluid import Fluid
+from fea_arch.solvers.fluid_blocks import side_by_side
 from fea_arch.solvers.fluid_record import History, Recorder
 from fea_arch.solvers.station_tables import CELLS
 
@@ -80,6 +82,7 @@ class Marcher:
         self.count[BROKEN_NODE] = -1
         none, inflow, admitted, turn, busy, extra = np.zeros((6, n))
         admitted += 1.0
+        cold = s["lag"] if s["lag_kind"] == 1 else none
         self.arrays = (
             tuple(np.ascontiguousarray(k, np.float64) for k in knots),
             (model.order, model.in_ptr, model.in_edge, model.out_ptr),
@@ -98,16 +101,20 @@ class Marcher:
             ),
             (s["attempts"], s["response"], s["spread"], s["success"], np.zeros((n, 3)), np.zeros(n)),
             (s["variance"], model.scv, model.crush),
-            (s["lag"] if s["lag_kind"] == 2 else none, s["lag"] if s["lag_kind"] == 1 else none),
+            (s["lag"] if s["lag_kind"] == 2 else none, cold),
             (users, think, s["waiting"]),
             np.zeros((n, 6)), np.zeros((n, WORK)), np.zeros((6, m)), self.books, record.times,
         )  # fmt: skip
+
+        plain = not (model.again or model.h_who.size or users.any() or cold.any())
+        self.who = side_by_side(model) if plain else np.zeros(0, np.int64)
 
     def run(self, rule: tuple[float, float, float, float, int], *, fresh: bool) -> int:
         """Step on and return why it came back; a component that ran out of memory is left in ``count``."""
         stamp, rows = self.record.room()
         self.count[FILLED] = self.record.filled
-        reason = march(self.clock, self.count, rule, *self.arrays, stamp, rows, self.record.again, fresh)
+        go_on = march_side_by_side if self.who.size else march
+        reason = go_on(self.clock, self.count, rule, *self.arrays, stamp, rows, self.who, self.record.again, fresh)
         self.record.filled = int(self.count[FILLED])
         return int(reason)
 
