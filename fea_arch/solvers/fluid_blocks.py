@@ -11,7 +11,7 @@ from fea_arch.solvers.fluid import Fluid
 __all__ = ["side_by_side"]
 
 #: Components from which on blocks pay for their kernels, which are compiled apart from those for one at a time.
-MANY = 500
+MANY = 2000
 #: Places in blocks for one that is taken, up to which blocks are quicker.
 ROOM = 1.3
 

@@ -116,7 +116,8 @@ def test_blocks_hold_all_once_and_callers_first(monkeypatch, seed, refine):
     assert (block[model.source] < block[model.target]).all()
 
 
-def test_few_components_and_long_chains_go_one_at_a_time():
+def test_few_components_and_long_chains_go_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(fluid_blocks, "MANY", 300)
     few = fluid_model(*verb._base(layered(0, 3, 40), 1.0, "steady"))
     assert fluid_blocks.side_by_side(few).size == 0
     chain = layered(0, fluid_blocks.MANY // 2, 2, kinds=False)
