@@ -79,8 +79,8 @@ __all__ = [
     "unfold_record",
 ]  # fmt: skip
 
-#: Components of a block.
-LANES = L = 32
+#: Components of a block: a power of two would bring the columns to the same few places of the cache.
+LANES = L = 48
 # columns of a call that move: those on the way out up to ``AFTER``, time and number of tries
 WAITED, TRIED = 5, 6
 MOVES = 7
