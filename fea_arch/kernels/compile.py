@@ -110,9 +110,7 @@ def _bind(function: Callable[..., Any], jit: Callable[..., Any], done: dict[Any,
 
 
 def _copy(function: Callable[..., Any], scope: dict[str, Any]) -> types.FunctionType:
-    copy = types.FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
-    )
+    copy = types.FunctionType(function.__code__, scope, function.__name__, function.__defaults__, function.__closure__)
     copy.__module__, copy.__qualname__, copy.__doc__ = function.__module__, function.__qualname__, function.__doc__
     return copy
 
@@ -135,7 +133,7 @@ def _exchange(function: Callable[..., Any], instead: dict[str, Any], done: dict[
 
 
 def variant(of: F, name: str, instead: dict[str, Callable[..., Any]]) -> F:
-    """Make another kernel of the same source, which calls other subroutines.
+    """Make another kernel of the same source, which calls other subroutines and is always compiled.
 
     Parameters
     ----------

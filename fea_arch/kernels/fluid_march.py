@@ -15,6 +15,7 @@ from fea_arch.kernels.fluid_lanes_back import go_back_wide
 from fea_arch.kernels.fluid_lanes_out import go_wide
 from fea_arch.kernels.fluid_pass import go, go_back
 from fea_arch.kernels.fluid_rows import arrange, pack, put_back, show, unpack, unpack_record
+from fea_arch.kernels.tr_bdf2 import D
 
 __all__ = [
     "BEFORE",
@@ -42,7 +43,7 @@ C_TIME, BEFORE, C_STEP = range(3)
 # columns of the counts: steps taken and undone, rows filled, next time to record, rows owed, component out of memory
 STEPS, REPEATED, FILLED, NEXT, OWED, BROKEN_NODE = range(6)
 
-_INNER = 2.0 - math.sqrt(2.0)
+_INNER = 2.0 * D
 
 
 @subroutine

@@ -313,7 +313,7 @@ def settle(
                 if ratio > 1.0 or fluid[i] > 0.0:
                     up = ratio > 1.0
                     gain[i] *= 1.6 if (gain[i] > 0.0) == up else -0.4
-                    size = min(max(abs(gain[i]), 0.3), 1e8)
+                    size = min(max(abs(gain[i]), 0.3), 1e8)  # so that 1e-7 above capacity grows as well
                     gain[i] = size if up else -size
                     step = min(max(size * math.log(max(ratio, 1e-12)), -2.5), 2.5)
                     base = w + h

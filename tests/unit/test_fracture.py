@@ -182,3 +182,15 @@ def test_interpreted_and_compiled_sweeps_agree(monkeypatch, factor):
     assert plain.sweeps == compiled.sweeps
     for name in ("arrivals", "response", "outcome", "edge_flow", "per", "stretch"):
         np.testing.assert_allclose(getattr(plain, name), getattr(compiled, name), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("above", [1e-2, 1e-4, 1e-6, 2.5e-7])
+def test_a_line_just_above_its_capacity_grows_within_few_sweeps(above):
+    import fea_arch.solvers.overload as solver
+
+    arch = fa.Architecture(
+        name="one", components=[fa.Component("a", service_time_s=0.01)], loads=[fa.Load("a", rate_per_s=100.0)]
+    )
+    state = solver.overload(arch, 1.0 + above, max_sweeps=100)
+    assert state.converged and state.growing
+    assert state.served_share == pytest.approx(1.0 / (1.0 + above), abs=1e-12)
