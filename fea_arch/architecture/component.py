@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -24,6 +24,27 @@ REQUIRED_SAFETY: Mapping[str, float] = MappingProxyType({"bus": 2.0, "memory": 1
 PAGE_IN_BYTES_PER_S = 1.0e9
 
 
+class _Origins(Mapping[str, Provenance]):
+    """Origins of fields, read only; unlike a mapping proxy it goes to other processes."""
+
+    __slots__ = ("_of",)
+
+    def __init__(self, of: dict[str, Provenance]) -> None:
+        self._of = of
+
+    def __getitem__(self, name: str) -> Provenance:
+        return self._of[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of)
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __repr__(self) -> str:
+        return repr(self._of)
+
+
 def _freeze(provenance: Any, owner: Any, label: str) -> Mapping[str, Provenance]:
     known = specs(type(owner))
     frozen = {}
@@ -31,7 +52,7 @@ def _freeze(provenance: Any, owner: Any, label: str) -> Mapping[str, Provenance]
         if name not in known:
             raise ModelError(f"provenance of unknown field {name!r}.{suggestion(name, known)}", component=label)
         frozen[name] = origin if isinstance(origin, Provenance) else Provenance(str(origin))
-    return MappingProxyType(frozen)
+    return _Origins(frozen)
 
 
 @strict

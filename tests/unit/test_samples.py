@@ -162,3 +162,17 @@ def test_the_documented_table_is_the_sample(runbook: fa.Architecture) -> None:
         stated, origin = row[2].split(), row[3].strip()
         assert float(stated[0]) == pytest.approx(1e3 * c.service_time_s, rel=1e-3)
         assert origin == c.provenance["service_time_s"].kind
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_samples_go_to_other_processes_and_can_be_copied(name):
+    import copy
+    import pickle
+
+    arch = fa.load_sample(name)
+    for part in (*arch.components, *arch.dependencies, *arch.hosts):
+        there = pickle.loads(pickle.dumps(part))
+        assert there == part and dict(there.provenance) == dict(part.provenance)
+        with pytest.raises(TypeError):
+            part.provenance["name"] = None
+    assert pickle.loads(pickle.dumps(arch)) == copy.deepcopy(arch) == arch

@@ -58,6 +58,17 @@ def test_processes_give_the_same_numbers(arch):
     np.testing.assert_array_equal(alone.collapse_factor, processes.collapse_factor)
 
 
+def test_the_bundled_platform_goes_to_processes():
+    """It has hosts, whose origins of numbers must go there as well."""
+    import multiprocessing
+
+    arch = fa.load_sample("runbook")
+    alone = fa.fragility(arch, [1.5], samples=25, seed=3)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        processes = fa.fragility(arch, [1.5], samples=25, seed=3, executor=pool)
+    np.testing.assert_array_equal(alone.collapse_factor, processes.collapse_factor)
+
+
 def test_dask_with_two_workers_gives_the_same_numbers(arch, tmp_path, monkeypatch):
     distributed = pytest.importorskip("distributed", reason="needs the extra fea-arch[dask]")
     monkeypatch.chdir(tmp_path)
